@@ -1,0 +1,1 @@
+"""Entities, values, commands and events: decisions without input or output."""

@@ -1,0 +1,115 @@
+"""Contacts: the people an account talks to, each with at most one live phone."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from clarin_core.domain.phone import PhoneNumber
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from clarin_core.domain.command import Age, Change, Command, Email, Name, Notes, Phone, ShortName
+from clarin_core.domain.entity import Perishable
+from clarin_core.domain.ids import ContactId, KommoId, TagId
+from clarin_core.domain.paging import PageQuery, SearchText
+from clarin_core.errors import Invalid
+
+
+class ContactDraft(Struct, kw_only=True, omit_defaults=True):
+    """What is known of a person."""
+
+    phone: PhoneNumber | None = None
+    name: str | None = None
+    last_name: str | None = None
+    short_name: str | None = None
+    custom_name: str | None = None
+    push_name: str | None = None
+    avatar_url: str | None = None
+    email: str | None = None
+    company: str | None = None
+    age: int | None = None
+    notes: str | None = None
+    source: str | None = None
+    is_group: bool = False
+    do_not_contact: bool = False
+    kommo_id: KommoId | None = None
+
+    @property
+    def display_name(self) -> str | None:
+        """What people see: custom name, else name and last name, push name, phone (CT3)."""
+        full = " ".join(filter(None, (self.name, self.last_name)))
+        return self.custom_name or full or self.push_name or self.phone
+
+
+class Contact(ContactDraft, Perishable, kw_only=True, omit_defaults=True):
+    """The entity: the only place where a contact changes."""
+
+    id: ContactId
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    deleted_at: datetime | None = None
+
+    def fill(self, values: Mapping[str, Any], *, at: datetime) -> tuple[str, ...]:
+        """Set what is still empty (CT2, IM4) and return the names of those fields."""
+        empty = {k: v for k, v in values.items() if v is not None and getattr(self, k) is None}
+        return self.alter(empty, at=at)
+
+
+class ContactView(Contact, kw_only=True, omit_defaults=True):
+    """A contact as it is read: with tags, names sorted and ids in the same order."""
+
+    tags: list[str]
+    tag_ids: list[TagId]
+
+
+class NewContact(Command, frozen=True, kw_only=True):
+    """A person to be kept; a name, a phone or an e-mail is needed."""
+
+    phone: Phone | None = None
+    name: Name | None = None
+    last_name: Name | None = None
+    short_name: ShortName | None = None
+    custom_name: Name | None = None
+    email: Email | None = None
+    company: Name | None = None
+    age: Age | None = None
+    notes: Notes | None = None
+    source: ShortName | None = None
+    do_not_contact: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise Invalid for a person of whom nothing is known."""
+        super().__post_init__()
+        if not (self.phone or self.name or self.email or self.custom_name):
+            raise Invalid("name", "or phone or email is needed")
+
+
+class ContactChange(Change, frozen=True, kw_only=True):
+    """A partial update of a contact."""
+
+    phone: Phone | UnsetType | None = UNSET
+    name: Name | UnsetType | None = UNSET
+    last_name: Name | UnsetType | None = UNSET
+    short_name: ShortName | UnsetType | None = UNSET
+    custom_name: Name | UnsetType | None = UNSET
+    email: Email | UnsetType | None = UNSET
+    company: Name | UnsetType | None = UNSET
+    age: Age | UnsetType | None = UNSET
+    notes: Notes | UnsetType | None = UNSET
+    do_not_contact: bool | UnsetType = UNSET
+
+
+class ContactQuery(PageQuery, frozen=True, kw_only=True):
+    """Live contacts, newest first (created_at, then id)."""
+
+    search: SearchText | UnsetType = UNSET
+    phone: Phone | UnsetType = UNSET
+    has_phone: bool | UnsetType = UNSET
+    is_group: bool | UnsetType = UNSET
+    tag_ids: Annotated[frozenset[TagId], Meta(min_length=1, max_length=100)] | UnsetType = UNSET
+
+
+class ContactIds(Command, frozen=True, kw_only=True):
+    """Some contacts; doubles count once."""
+
+    ids: Annotated[frozenset[ContactId], Meta(min_length=1, max_length=500)]

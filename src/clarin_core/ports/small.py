@@ -1,0 +1,76 @@
+"""Small ports: time, passwords, tokens, hints."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from clarin_core.domain.ids import AccountId, SessionId, UserId
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Return now, in UTC with its zone."""
+        ...
+
+
+class Random(Protocol):
+    """Gives what nobody can guess."""
+
+    def __call__(self, size_bytes: int) -> bytes:
+        """Return random bytes from a source that is fit for secrets."""
+        ...
+
+
+class PasswordHasher(Protocol):
+    """Hashes passwords slowly, without holding up anything else."""
+
+    async def hash(self, password: str) -> str:
+        """Return a salted hash; raises RateLimited when too many wait."""
+        ...
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Return whether the password fits; takes as long when there is no hash (False).
+
+        Raises RateLimited when too many wait.
+        """
+        ...
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Return whether the hash was made with other parameters than today's."""
+        ...
+
+
+class Claims(NamedTuple):
+    """What an access token says."""
+
+    user_id: UserId
+    account_id: AccountId
+    session_id: SessionId
+    token_version: int
+    expires_at: datetime
+
+
+class TokenIssuer(Protocol):
+    """Signs access tokens and reads them back."""
+
+    def issue(self, claims: Claims) -> str:
+        """Return a signed token; `expires_at` counts in whole seconds."""
+        ...
+
+    def read(self, token: str, *, at: datetime) -> Claims:
+        """Return a token's claims; raises Unauthorized for a forged or an expired one."""
+        ...
+
+
+class EventPublisher(Protocol):
+    """Tells every process that an account has news: a hint, which may be lost or repeated."""
+
+    def announce(self, account_id: AccountId, seq: int) -> None:
+        """Say that the account's log reached `seq`; never blocks, never raises."""
+        ...
+
+    def listen(self) -> AsyncIterator[tuple[AccountId, int]]:
+        """Yield hints from now on, those of this process included."""
+        ...

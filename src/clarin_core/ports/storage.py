@@ -1,0 +1,68 @@
+"""Durable storage: transactions that write, views that read, one log an account."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from clarin_core.domain.accounts import Standing
+from clarin_core.domain.actor import SYSTEM, Origin
+from clarin_core.domain.events import Position
+from clarin_core.domain.ids import AccountId, ImportId, SessionId
+from clarin_core.ports.directory import Directory
+from clarin_core.ports.transaction import Transaction
+from clarin_core.ports.views import Views
+
+
+class Storage(Protocol):
+    """An async context manager that is open while in use.
+
+    Events are numbered per account from 1 without gaps, in the order of the commits, with
+    the storage's clock. After a commit that has events the publisher is told.
+    Raises Unavailable when the store does not answer; the outcome of a commit is then unknown.
+    """
+
+    def begin(
+        self, account_id: AccountId, origin: Origin = SYSTEM
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction of an account that exists.
+
+        A clean exit commits; an exception leaves neither row nor event and passes on.
+        """
+        ...
+
+    def views(self, account_id: AccountId) -> Views:
+        """Return the account's reads; costs nothing."""
+        ...
+
+    def directory(self, origin: Origin = SYSTEM) -> AbstractAsyncContextManager[Directory]:
+        """Open a transaction above accounts, for sign-in and administration only."""
+        ...
+
+    async def standings(
+        self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime
+    ) -> list[Standing | None]:
+        """Return what decides whether tokens still count, in the order of `keys`.
+
+        One statement. None where there is no such sign-in or account.
+        """
+        ...
+
+    async def positions(self, account_ids: Sequence[AccountId]) -> Mapping[AccountId, Position]:
+        """Return where some accounts' logs stand, in one statement."""
+        ...
+
+    async def pending_imports(self) -> list[tuple[AccountId, ImportId]]:
+        """Return the imports that are uploaded or running, oldest first."""
+        ...
+
+    async def purge(self, *, deleted_before: datetime, events_before: datetime) -> None:
+        """Remove what was deleted, and trim the logs of what happened, before these times.
+
+        Ended sign-ins and used tickets go too. A log is trimmed from its beginning only.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless the store answers now."""
+        ...

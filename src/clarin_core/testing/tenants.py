@@ -1,0 +1,198 @@
+"""A fresh account for a law to work in, and short ways to fill it and to look at it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+from clarin_core.domain.accounts import Membership, NewAccount, User
+from clarin_core.domain.actor import SYSTEM, Origin, Role
+from clarin_core.domain.contacts import Contact, ContactDraft, ContactQuery
+from clarin_core.domain.events import Event, EventQuery, Recorded
+from clarin_core.domain.ids import AccountId, LeadId, StageId, UserId
+from clarin_core.domain.imports import ImportDraft, ImportJob, ImportKind, ImportQuery
+from clarin_core.domain.leads import Lead, LeadDraft, LeadQuery, LeadStatus
+from clarin_core.domain.members import MemberQuery
+from clarin_core.domain.paging import PageQuery
+from clarin_core.domain.pipelines import DEFAULT_PIPELINE, NewPipeline, NewStage, Pipeline
+from clarin_core.domain.tags import Tag, TagLink, TagOrigin, TagQuery, TagTarget
+from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
+from clarin_core.ports.views import Views
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = datetime(2026, 3, 1, 13, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An account and its storage; `pipeline` is its default one."""
+
+    storage: Storage
+    id: AccountId
+    pipeline: Pipeline
+
+    @property
+    def views(self) -> Views:
+        """The account's reads."""
+        return self.storage.views(self.id)
+
+    @property
+    def stages(self) -> list[StageId]:
+        """The default pipeline's stages in order."""
+        return [stage.id for stage in self.pipeline.stages]
+
+    def begin(self, origin: Origin = SYSTEM) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction."""
+        return self.storage.begin(self.id, origin)
+
+    async def stranger(self) -> "Tenant":
+        """Return another fresh account of the same storage."""
+        return await settle(self.storage)
+
+    async def emit(self, *events: Event) -> None:
+        """Commit events alone."""
+        async with self.begin() as tx:
+            tx.emit(*events)
+
+    async def add_leads(self, *drafts: LeadDraft, at: datetime = NOON) -> list[Lead]:
+        """Commit new leads."""
+        async with self.begin() as tx:
+            return await tx.leads.add(drafts, at=at)
+
+    async def add_lead(self, name: str = "Luz", *, at: datetime = NOON, **fields: Any) -> Lead:
+        """Commit one new lead."""
+        (lead,) = await self.add_leads(draft(name, **fields), at=at)
+        return lead
+
+    async def save_leads(self, *leads: Lead) -> None:
+        """Commit leads as they are now."""
+        async with self.begin() as tx:
+            await tx.leads.get_many([lead.id for lead in leads])
+            await tx.leads.save(leads)
+
+    async def delete_lead(self, lead_id: LeadId, *, at: datetime = LATER) -> None:
+        """Hide a lead."""
+        async with self.begin() as tx:
+            lead = await tx.leads.get(lead_id)
+            lead.delete(at)
+            await tx.leads.save([lead])
+
+    async def add_contacts(self, *drafts: ContactDraft, at: datetime = NOON) -> list[Contact]:
+        """Commit a claim of contacts."""
+        async with self.begin() as tx:
+            return [contact for contact, _ in await tx.contacts.claim(drafts, at=at)]
+
+    async def add_contact(self, *, at: datetime = NOON, **fields: Any) -> Contact:
+        """Commit the claim of one contact."""
+        (contact,) = await self.add_contacts(ContactDraft(**fields), at=at)
+        return contact
+
+    async def delete_contact(self, contact: Contact, *, at: datetime = LATER) -> None:
+        """Hide a contact."""
+        async with self.begin() as tx:
+            stored = await tx.contacts.get(contact.id)
+            stored.delete(at)
+            await tx.contacts.save([stored])
+
+    async def add_tags(self, *names: str) -> list[Tag]:
+        """Commit a claim of tags."""
+        async with self.begin() as tx:
+            claimed = await tx.tags.claim(names, origin=TagOrigin.LOCAL, at=NOON)
+            return [tag for tag, _ in claimed]
+
+    async def link(self, target: TagTarget, *links: TagLink) -> list[TagLink]:
+        """Commit links and return those that are new."""
+        async with self.begin() as tx:
+            return await tx.tags.link(target, links, origin=TagOrigin.LOCAL)
+
+    async def add_pipeline(self, name: str, *stages: str) -> Pipeline:
+        """Commit a pipeline with open stages."""
+        new = NewPipeline(name=name, stages=tuple(NewStage(name=stage) for stage in stages))
+        async with self.begin() as tx:
+            return await tx.pipelines.add(new, is_default=False, at=NOON)
+
+    async def add_import(self, content: bytes = b"name\nLuz\n", **fields: Any) -> ImportJob:
+        """Commit an upload."""
+        async with self.begin() as tx:
+            return await tx.imports.add(upload(content, **fields), content, at=NOON)
+
+    async def hire(self, role: Role = Role.AGENT, *, is_default: bool = False) -> UserId:
+        """Commit a new user who is a member."""
+        async with self.storage.directory() as directory:
+            user = await directory.users.add(person(), password_hash="$hash")
+            inside = await directory.enter(self.id)
+            await inside.members.put(
+                Membership(
+                    account_id=self.id, user_id=user.id, role=role, is_default=is_default
+                )
+            )
+        return user.id
+
+    async def events(self, after: int = 0) -> list[Recorded]:
+        """Return up to a thousand events."""
+        return (await self.views.events(EventQuery(after=after, limit=1000))).data
+
+    async def lead_ids(self, **filters: Any) -> list[LeadId]:
+        """Return the ids of up to 200 leads in the order of the list."""
+        page = await self.views.leads(LeadQuery(limit=200, **filters))
+        return [lead.id for lead in page.data]
+
+    async def picture(self) -> dict[str, Any]:
+        """Return all that the account shows, up to 200 rows of a kind."""
+        views = self.views
+        return {
+            "leads": (await views.leads(LeadQuery(limit=200))).data,
+            "deleted leads": (await views.leads(LeadQuery(limit=200, deleted=True))).data,
+            "contacts": (await views.contacts(ContactQuery(limit=200))).data,
+            "tags": (await views.tags(TagQuery(limit=200))).data,
+            "pipelines": (await views.pipelines(PageQuery(limit=200))).data,
+            "imports": (await views.imports(ImportQuery(limit=200))).data,
+            "members": (await views.members(MemberQuery(limit=200))).data,
+            "account": await views.account(),
+            "stats": await views.stats(),
+            "events": await self.events(),
+            "position": await views.position(),
+        }
+
+
+async def settle(storage: Storage, **fields: Any) -> Tenant:
+    """Commit a new account with the usual pipeline; its log is empty."""
+    new = NewAccount(**{"name": "Luz y Sal", **fields})
+    async with storage.directory() as directory:
+        account = await directory.accounts.add(new, at=NOON)
+        inside = await directory.enter(account.id)
+        pipeline = await inside.pipelines.add(DEFAULT_PIPELINE, is_default=True, at=NOON)
+    return Tenant(storage, account.id, pipeline)
+
+
+def draft(name: str | None = "Luz", **fields: Any) -> LeadDraft:
+    """Return a lead to be, new unless told otherwise."""
+    return LeadDraft(**{"name": name, "status": LeadStatus.NEW, **fields})
+
+
+def person(**fields: Any) -> User:
+    """Return a user to be, with a name that nobody has."""
+    name = uuid4().hex
+    usual = {
+        "id": UserId(0), "created_at": NOON, "updated_at": NOON, "version": 1, "username": name,
+        "email": f"{name}@example.com", "is_active": True, "is_super_admin": False,
+    }  # fmt: skip
+    return User(**{**usual, **fields})
+
+
+def upload(content: bytes, **fields: Any) -> ImportDraft:
+    """Return an import to be of a file with `content`."""
+    usual = {
+        "kind": ImportKind.LEADS, "overwrite": False, "filename": "leads.csv", "region": "PE",
+        "sha256": sha256(content).hexdigest(), "origin": SYSTEM, "rows": content.count(b"\n"),
+    }  # fmt: skip
+    return ImportDraft(**{**usual, **fields})
+
+
+def links_of(target_ids: Sequence[int], tags: Sequence[Tag]) -> list[TagLink]:
+    """Return a link of each target with each tag, sorted."""
+    return sorted(TagLink(target_id=one, tag_id=tag.id) for one in target_ids for tag in tags)

@@ -1,0 +1,1 @@
+"""What one can do: one class a noun, one method a use case."""

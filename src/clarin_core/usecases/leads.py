@@ -1,0 +1,264 @@
+"""What one can do with leads."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clarin_core.domain.actor import Actor
+from clarin_core.domain.contacts import Contact, ContactDraft
+from clarin_core.domain.events import (
+    LeadAssigned,
+    LeadCreated,
+    LeadDeleted,
+    LeadMoved,
+    LeadRestored,
+    LeadUpdated,
+)
+from clarin_core.domain.ids import LeadId, UserId
+from clarin_core.domain.leads import (
+    PERSON_FIELDS,
+    Lead,
+    LeadChange,
+    LeadDraft,
+    LeadIds,
+    LeadStatus,
+    LeadView,
+    NewLead,
+    StageChoice,
+    StageMove,
+    StatusChange,
+    end_stage,
+    status_in,
+)
+from clarin_core.domain.pipelines import Pipeline, Stage
+from clarin_core.domain.tags import TagTarget
+from clarin_core.errors import Conflict, Invalid, NotFound
+from clarin_core.ports.small import Clock
+from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.contacts import (
+    Deleted,
+    alter_contact,
+    claim_contact,
+    fill_contact,
+    with_phone,
+)
+from clarin_core.usecases.tags import claim_tags, link_tags, require_tags
+
+_PLACE = ("pipeline_id", "stage_id", "status", "closed_at")
+
+
+@dataclass(frozen=True, slots=True)
+class LeadUseCases:
+    """What one can do with leads. One method is one use case."""
+
+    storage: Storage
+    clock: Clock
+
+    async def create(self, actor: Actor, new: NewLead) -> LeadView:
+        """Open a lead and link its contact, found by phone or made in the same step (LD2).
+
+        A second open lead of one contact in one pipeline is a conflict unless allowed (LD3).
+        """
+        at = self.clock()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            pipeline, stage = await _entrance(tx, new)
+            contact = await _contact_of(tx, new, region=actor.region, at=at)
+            if contact and not new.allow_duplicate:
+                await _refuse_second(tx, pipeline, contact)
+            await _require_member(tx, new.assigned_to)
+            (lead,) = await tx.leads.add([_draft(new, contact, pipeline, stage, at)], at=at)
+            await tx.leads.log_moves([_entry(lead, stage, actor)])
+            tx.emit(LeadCreated(leads=[lead]))
+            tags = await claim_tags(tx, actor, new.tags, at=at)
+            tags |= await require_tags(tx, new.tag_ids)
+            await link_tags(tx, TagTarget.LEAD, lead.id, tags)
+        return await self._view(actor, lead.id)
+
+    async def update(self, actor: Actor, lead_id: LeadId, change: LeadChange) -> LeadView:
+        """Change some fields; those of the person change the lead's contact (CT9)."""
+        at = self.clock()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            lead = await tx.leads.get(lead_id)
+            lead.expect(change.version)
+            before = lead.stage_id, lead.assigned_to
+            values = await _values(tx, lead, change, at=at)
+            own = lead.alter(values, at=at)
+            person = await _edit_person(tx, lead, change, region=actor.region, at=at)
+            if person and not own:
+                lead.touch(at)
+            if changed := {*own, *person}:
+                await _save(tx, lead, changed, before, actor)
+        return await self._view(actor, lead_id)
+
+    async def move(self, actor: Actor, lead_id: LeadId, choice: StageChoice) -> LeadView:
+        """Put a lead in a stage; the pipeline follows, repeating changes nothing (LD4)."""
+        change = LeadChange(stage_id=choice.stage_id, version=choice.version)
+        return await self.update(actor, lead_id, change)
+
+    async def set_status(self, actor: Actor, lead_id: LeadId, status: StatusChange) -> LeadView:
+        """Give a lead a status; won and lost move it to such a stage if there is one (LD6)."""
+        change = LeadChange(status=status.status, version=status.version)
+        return await self.update(actor, lead_id, change)
+
+    async def delete(self, actor: Actor, lead_id: LeadId) -> None:
+        """Hide a lead; it can be restored for 30 days (SD1)."""
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            await self._delete(tx, [await tx.leads.get(lead_id)])
+
+    async def delete_many(self, actor: Actor, batch: LeadIds) -> Deleted:
+        """Hide several leads, all or none (SD3)."""
+        actor.require_admin()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            leads = await tx.leads.get_many(batch.ids)
+            if missing := batch.ids - {lead.id for lead in leads}:
+                raise NotFound("lead", min(missing))
+            await self._delete(tx, leads)
+        return Deleted(count=len(leads))
+
+    async def restore(self, actor: Actor, lead_id: LeadId) -> LeadView:
+        """Show a hidden lead again, unless a live one took its Kommo id (SD2)."""
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            lead = await tx.leads.get(lead_id, deleted=True)
+            lead.restore(self.clock())
+            await tx.leads.save([lead])
+            tx.emit(LeadRestored(lead=lead))
+        return await self._view(actor, lead_id)
+
+    async def _delete(self, tx: Transaction, leads: list[Lead]) -> None:
+        at = self.clock()
+        for lead in leads:
+            lead.delete(at)
+        await tx.leads.save(leads)
+        tx.emit(LeadDeleted(leads=leads))
+
+    async def _view(self, actor: Actor, lead_id: LeadId) -> LeadView:
+        return await self.storage.views(actor.account_id).lead(lead_id)
+
+
+async def _entrance(tx: Transaction, new: NewLead) -> tuple[Pipeline, Stage]:
+    """Return where a new lead begins: the stage named, or the first one of its pipeline."""
+    if new.stage_id is not None:
+        pipeline = await tx.pipelines.of_stage(new.stage_id)
+        if new.pipeline_id not in (None, pipeline.id):
+            raise Invalid("stage_id", "is not a stage of pipeline_id")
+        return pipeline, pipeline.stage(new.stage_id)
+    if new.pipeline_id is not None:
+        pipeline = await tx.pipelines.get(new.pipeline_id)
+    else:
+        pipeline = await tx.pipelines.default()
+    ending = end_stage(pipeline, new.status, None) if new.status else None
+    return pipeline, ending or pipeline.stages[0]
+
+
+async def _contact_of(
+    tx: Transaction, new: NewLead, *, region: str, at: datetime
+) -> Contact | None:
+    person = with_phone({field: getattr(new, field) for field in PERSON_FIELDS}, region)
+    draft = ContactDraft(**person, name=new.name, source=new.source)
+    if new.contact_id is not None:
+        contact = await tx.contacts.get(new.contact_id)
+        await fill_contact(tx, contact, draft, at=at)
+        return contact
+    if any(value is not None for value in person.values()):
+        return await claim_contact(tx, draft, at=at)
+    return None
+
+
+def _draft(
+    new: NewLead, contact: Contact | None, pipeline: Pipeline, stage: Stage, at: datetime
+) -> LeadDraft:
+    own = ("name", "source", "notes", "custom_fields", "assigned_to", "value", "currency")
+    status = new.status or status_in(stage, LeadStatus.NEW)
+    return LeadDraft(
+        **{field: getattr(new, field) for field in own},
+        contact_id=contact.id if contact else None,
+        pipeline_id=pipeline.id,
+        stage_id=stage.id,
+        status=status,
+        closed_at=at if status in (LeadStatus.WON, LeadStatus.LOST) else None,
+    )
+
+
+async def _refuse_second(tx: Transaction, pipeline: Pipeline, contact: Contact) -> None:
+    if other := (await tx.leads.open_in(pipeline.id, [contact.id])).get(contact.id):
+        raise Conflict("duplicate_lead", "the contact has an open lead there", id=other)
+
+
+async def _require_member(tx: Transaction, user_id: UserId | None) -> None:
+    """Raise NotFound unless the user works in the account (LD9)."""
+    if user_id is not None and not await tx.members.active([user_id]):
+        raise NotFound("member", user_id)
+
+
+async def _values(
+    tx: Transaction, lead: Lead, change: LeadChange, *, at: datetime
+) -> dict[str, Any]:
+    """Return what the change sets on the lead itself, with what follows from it."""
+    given = change.values()
+    values = change.own()
+    if "assigned_to" in given:
+        await _require_member(tx, given["assigned_to"])
+        values["assigned_to"] = given["assigned_to"]
+    if "contact_id" in given:
+        values["contact_id"] = given["contact_id"]
+        if given["contact_id"] is not None:
+            await tx.contacts.get(given["contact_id"])
+    if "stage_id" in given and given["stage_id"] != lead.stage_id:
+        pipeline = await tx.pipelines.of_stage(given["stage_id"])
+        values |= lead.place(pipeline, pipeline.stage(given["stage_id"]), at=at)
+    if "status" in given:
+        values |= await _status_values(tx, lead, given["status"], "stage_id" in given, at=at)
+    return values
+
+
+async def _status_values(
+    tx: Transaction, lead: Lead, status: LeadStatus, placed: bool, *, at: datetime
+) -> dict[str, Any]:
+    if status is lead.status or placed or lead.stage_id is None:
+        return lead.end(status, at=at)
+    pipeline = await tx.pipelines.of_stage(lead.stage_id)
+    stage = end_stage(pipeline, status, lead.stage_id)
+    return lead.place(pipeline, stage, at=at) if stage else lead.end(status, at=at)
+
+
+async def _edit_person(
+    tx: Transaction, lead: Lead, change: LeadChange, *, region: str, at: datetime
+) -> tuple[str, ...]:
+    """Change the lead's contact; a lead without one gets one with the first value."""
+    values = with_phone(change.person(), region)
+    if lead.contact_id is not None and values:
+        (contact,) = await tx.contacts.get_many([lead.contact_id])
+        return await alter_contact(tx, contact, values, at=at)
+    if all(value is None for value in values.values()):
+        return ()
+    contact = await claim_contact(tx, ContactDraft(**values, name=lead.name), at=at)
+    lead.contact_id = contact.id
+    return ("contact_id", *values)
+
+
+async def _save(
+    tx: Transaction, lead: Lead, changed: set[str], before: tuple[Any, Any], actor: Actor
+) -> None:
+    """Store a changed lead and announce each kind of change."""
+    await tx.leads.save([lead])
+    stage_before, owner_before = before
+    if "stage_id" in changed and lead.stage_id is not None:
+        moved = StageMove(
+            lead_id=lead.id,
+            from_stage=stage_before,
+            to_stage=lead.stage_id,
+            actor=actor.user_id,
+            at=lead.updated_at,
+        )
+        await tx.leads.log_moves([moved])
+        tx.emit(LeadMoved(leads=[lead], moves=[moved]))
+        changed = changed.difference(_PLACE)
+    if "assigned_to" in changed:
+        tx.emit(LeadAssigned(lead=lead, before=owner_before))
+    if rest := changed - {"assigned_to"}:
+        tx.emit(LeadUpdated(leads=[lead], changed=sorted(rest)))
+
+
+def _entry(lead: Lead, stage: Stage, actor: Actor) -> StageMove:
+    return StageMove(lead_id=lead.id, to_stage=stage.id, actor=actor.user_id, at=lead.created_at)

@@ -1,0 +1,161 @@
+"""What one can do with pipelines and their stages."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from clarin_core.domain.actor import Actor
+from clarin_core.domain.events import EventAction, LeadMoved, PipelineChanged
+from clarin_core.domain.ids import PipelineId, StageId
+from clarin_core.domain.pipelines import (
+    DEFAULT_PIPELINE,
+    STAGES_MAX,
+    NewPipeline,
+    NewStage,
+    Pipeline,
+    PipelineChange,
+    Removal,
+    StageChange,
+    StageOrder,
+)
+from clarin_core.errors import Conflict, Invalid
+from clarin_core.ports.small import Clock
+from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
+
+_LEADS_MOVED_MAX = 10_000
+_LEADS_PER_EVENT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineUseCases:
+    """What one can do with pipelines. One method is one use case."""
+
+    storage: Storage
+    clock: Clock
+
+    async def create(self, actor: Actor, new: NewPipeline) -> Pipeline:
+        """Make a pipeline; without stages it gets the usual ones."""
+        actor.require_admin()
+        full = replace(new, stages=new.stages or DEFAULT_PIPELINE.stages)
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            pipeline = await tx.pipelines.add(full, is_default=False, at=self.clock())
+            tx.emit(PipelineChanged(action=EventAction.CREATED, pipeline=pipeline))
+        return pipeline
+
+    async def update(
+        self, actor: Actor, pipeline_id: PipelineId, change: PipelineChange
+    ) -> Pipeline:
+        """Rename a pipeline, describe it, or make it the default."""
+        actor.require_admin()
+        at = self.clock()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            if change.is_default is True:
+                await _unset_default(tx, pipeline_id, at=at)
+            pipeline = await tx.pipelines.get(pipeline_id)
+            pipeline.expect(change.version)
+            if pipeline.alter(change.values(), at=at):
+                await _save(tx, pipeline)
+        return pipeline
+
+    async def delete(self, actor: Actor, pipeline_id: PipelineId, removal: Removal) -> None:
+        """Remove a pipeline; its leads go to `move_to` in another one (LD7)."""
+        actor.require_admin()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            pipeline = await tx.pipelines.get(pipeline_id)
+            if pipeline.is_default:
+                raise Conflict("default_pipeline", "the default pipeline stays")
+            if removal.move_to in {stage.id for stage in pipeline.stages}:
+                raise Invalid("move_to", "is a stage of the pipeline itself")
+            gone = [stage.id for stage in pipeline.stages]
+            await _move_leads(tx, gone, removal, actor, at=self.clock())
+            await tx.pipelines.remove(pipeline_id)
+            tx.emit(PipelineChanged(action=EventAction.DELETED, pipeline=pipeline))
+
+    async def add_stage(self, actor: Actor, pipeline_id: PipelineId, new: NewStage) -> Pipeline:
+        """Put a stage behind the others."""
+        actor.require_admin()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            pipeline = await tx.pipelines.get(pipeline_id)
+            if len(pipeline.stages) >= STAGES_MAX:
+                raise Conflict("conflict", f"a pipeline has at most {STAGES_MAX} stages")
+            await tx.pipelines.add_stages(pipeline_id, [new])
+            pipeline = await tx.pipelines.get(pipeline_id)
+            pipeline.touch(self.clock())
+            await _save(tx, pipeline)
+        return pipeline
+
+    async def update_stage(
+        self, actor: Actor, pipeline_id: PipelineId, stage_id: StageId, change: StageChange
+    ) -> Pipeline:
+        """Rename or recolour a stage, or say what it means for a lead to be in it."""
+        actor.require_admin()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            pipeline = await tx.pipelines.get(pipeline_id)
+            stage = pipeline.stage(stage_id)
+            given = change.given()
+            if any(getattr(stage, field) != value for field, value in given.items()):
+                for field, value in given.items():
+                    setattr(stage, field, value)
+                pipeline.touch(self.clock())
+                await _save(tx, pipeline)
+        return pipeline
+
+    async def delete_stage(
+        self, actor: Actor, pipeline_id: PipelineId, stage_id: StageId, removal: Removal
+    ) -> Pipeline:
+        """Remove a stage; its leads go to `move_to` (LD7)."""
+        actor.require_admin()
+        at = self.clock()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            pipeline = await tx.pipelines.get(pipeline_id)
+            if removal.move_to == stage_id:
+                raise Invalid("move_to", "is the removed stage itself")
+            pipeline.remove(stage_id, at=at)
+            await _move_leads(tx, [stage_id], removal, actor, at=at)
+            await _save(tx, pipeline)
+        return pipeline
+
+    async def reorder(self, actor: Actor, pipeline_id: PipelineId, order: StageOrder) -> Pipeline:
+        """Put the stages in a new order (LD8)."""
+        actor.require_admin()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            pipeline = await tx.pipelines.get(pipeline_id)
+            if pipeline.reorder(order.stage_ids, at=self.clock()):
+                await _save(tx, pipeline)
+        return pipeline
+
+
+async def _save(tx: Transaction, pipeline: Pipeline) -> None:
+    await tx.pipelines.save(pipeline)
+    tx.emit(PipelineChanged(action=EventAction.UPDATED, pipeline=pipeline))
+
+
+async def _unset_default(tx: Transaction, pipeline_id: PipelineId, *, at: datetime) -> None:
+    """Make room for another default pipeline."""
+    for pipeline in await tx.pipelines.all():
+        if pipeline.is_default and pipeline.id != pipeline_id:
+            pipeline.alter({"is_default": False}, at=at)
+            await _save(tx, pipeline)
+
+
+async def _move_leads(
+    tx: Transaction, gone: list[StageId], removal: Removal, actor: Actor, *, at: datetime
+) -> None:
+    """Empty stages that are about to go, in batches; hidden leads go along."""
+    leads = await tx.leads.in_stages(gone, limit=_LEADS_MOVED_MAX + 1)
+    if not leads:
+        return
+    if not removal.move_to or len(leads) > _LEADS_MOVED_MAX:
+        reason = f"leads are in it: name move_to (at most {_LEADS_MOVED_MAX} are moved at once)"
+        raise Conflict("stage_not_empty", reason)
+    pipeline = await tx.pipelines.of_stage(removal.move_to)
+    stage = pipeline.stage(removal.move_to)
+    for start in range(0, len(leads), _LEADS_PER_EVENT):
+        batch = leads[start : start + _LEADS_PER_EVENT]
+        moved = [lead.move(pipeline, stage, by=actor.user_id, at=at) for lead in batch]
+        moves = [move for move in moved if move]
+        await tx.leads.save(batch)
+        await tx.leads.log_moves(moves)
+        tx.emit(LeadMoved(leads=batch, moves=moves))
