@@ -189,8 +189,10 @@ def _records(text: str, start: int, separator: str) -> Iterator[tuple[list[str],
 
 
 def _quoted_record(text: str, start: int, separator: str) -> tuple[list[str], int]:
+    """Return the record's cells and its end, or as many cells as show that it is too wide."""
     cells: list[str] = []
-    while match := _CELLS[separator].match(text, start):
+    cell_at = _CELLS[separator].match
+    while len(cells) <= COLUMNS_MAX and (match := cell_at(text, start)):
         quoted, tail, plain = match.groups()
         cells.append(plain if quoted is None else quoted.replace('""', '"') + tail)
         start = match.end() + 1

@@ -16,7 +16,7 @@ class Living:
     with fields, and declares them.
     """
 
-    __slots__ = ()
+    __slots__ = tuple[str, ...]()  # Opaque to mypy, which misses the slots of the structs.
 
     updated_at: datetime
     version: int
@@ -52,7 +52,7 @@ class Entity(Struct, Living, kw_only=True, omit_defaults=True):
 class Perishable(Living):
     """What is deleted softly and can be restored for a while."""
 
-    __slots__ = ()
+    __slots__ = tuple[str, ...]()  # Opaque to mypy, which misses the slots of the structs.
 
     deleted_at: datetime | None
 

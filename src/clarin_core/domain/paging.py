@@ -12,7 +12,7 @@ from clarin_core.errors import Malformed
 
 LIMIT_MAX = 200
 _OFFSET_MAX = 100_000
-_CURSOR_MAX = 256
+_CURSOR_MAX = 1024  # The key of a tag is its name: 100 code points, each up to 6 bytes folded.
 _DIGEST_BYTES = 9
 
 T = TypeVar("T")

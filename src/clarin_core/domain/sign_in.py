@@ -96,6 +96,11 @@ class TryLimit:
         if len(self._seen) > _KEYS_MAX:
             del self._seen[next(iter(self._seen))]
 
+    def take_back(self, key: str) -> None:
+        """Let the last try not count: it proved right."""
+        if tries := self._seen.get(key):
+            tries.pop()
+
     def forget(self, key: str) -> None:
         """Begin anew for a key that proved itself."""
         self._seen.pop(key, None)

@@ -1,0 +1,15 @@
+"""The harness that holds a storage to its laws; needs `clarin[testing]`.
+
+    class TestMyStorage(StorageContract):
+        @classmethod
+        def open(cls) -> AbstractAsyncContextManager[Storage]:
+            return MyStorage("my://localhost/test", publisher=cls.publisher)
+
+pytest runs it without a plugin and without configuration.
+"""
+
+from clarin_core.testing.contract import Capability, Contract, law
+from clarin_core.testing.publisher import RecordingPublisher
+from clarin_core.testing.storage import StorageContract
+
+__all__ = ["Capability", "Contract", "RecordingPublisher", "StorageContract", "law"]

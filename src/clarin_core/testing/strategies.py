@@ -117,6 +117,11 @@ def lead_drafts() -> SearchStrategy[LeadDraft]:
     )
 
 
+def lead_batches() -> SearchStrategy[list[LeadDraft]]:
+    """Some leads that can be live together."""
+    return st.lists(lead_drafts(), max_size=4, unique_by=lambda one: one.kommo_id or object())
+
+
 def contact_drafts() -> SearchStrategy[ContactDraft]:
     """People with or without a phone."""
     return st.builds(

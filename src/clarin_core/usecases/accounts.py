@@ -1,6 +1,7 @@
 """What those who run the service do with accounts, users and memberships."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from clarin_core.domain.accounts import (
     Account,
@@ -55,7 +56,7 @@ class AccountUseCases:
         """Open an account with its default pipeline."""
         actor.require_super_admin()
         async with self.storage.directory(actor.origin) as directory:
-            return await self.open_account(directory, new)
+            return await open_account(directory, new, at=self.clock())
 
     async def update_account(
         self, actor: Actor, account_id: AccountId, change: TenantChange
@@ -93,7 +94,7 @@ class AccountUseCases:
         actor.require_super_admin()
         password_hash = await self.hasher.hash(new.password)
         async with self.storage.directory(actor.origin) as directory:
-            return await self.enrol(directory, new, password_hash)
+            return await enrol(directory, new, password_hash, at=self.clock())
 
     async def update_user(self, actor: Actor, user_id: UserId, change: UserChange) -> User:
         """Change a user; a new password or an end of activity ends every sign-in (R24)."""
@@ -128,7 +129,7 @@ class AccountUseCases:
         actor.require_super_admin()
         async with self.storage.directory(actor.origin) as directory:
             await directory.users.get(user_id)
-            await self._join(directory, user_id, new)
+            await _join(directory, user_id, new)
             return await directory.users.memberships(user_id)
 
     async def end_membership(
@@ -151,45 +152,48 @@ class AccountUseCases:
                 tx.emit(AccountChanged(account=account))
         return account
 
-    async def open_account(self, directory: Directory, new: NewAccount) -> Account:
-        """Store an account and what every account has from its beginning."""
-        at = self.clock()
-        account = await directory.accounts.add(new, at=at)
-        tx = await directory.enter(account.id)
-        pipeline = await tx.pipelines.add(DEFAULT_PIPELINE, is_default=True, at=at)
-        tx.emit(
-            AccountChanged(account=account),
-            PipelineChanged(action=EventAction.CREATED, pipeline=pipeline),
-        )
-        return account
 
-    async def enrol(self, directory: Directory, new: NewUser, password_hash: str) -> User:
-        """Store a user and the first membership, if an account is named."""
-        at = self.clock()
-        draft = User(
-            id=UserId(0),
-            username=new.username,
-            email=new.email,
-            display_name=new.display_name,
-            is_active=True,
-            is_super_admin=new.is_super_admin,
-            created_at=at,
-            updated_at=at,
-            version=1,
-        )
-        user = await directory.users.add(draft, password_hash=password_hash)
-        if new.account_id is not None:
-            place = NewMembership(account_id=new.account_id, role=new.role, is_default=True)
-            await self._join(directory, user.id, place)
-        return user
+async def open_account(directory: Directory, new: NewAccount, *, at: datetime) -> Account:
+    """Store an account and what every account has from its beginning: a default pipeline."""
+    account = await directory.accounts.add(new, at=at)
+    tx = await directory.enter(account.id)
+    pipeline = await tx.pipelines.add(DEFAULT_PIPELINE, is_default=True, at=at)
+    tx.emit(
+        AccountChanged(account=account),
+        PipelineChanged(action=EventAction.CREATED, pipeline=pipeline),
+    )
+    return account
 
-    async def _join(self, directory: Directory, user_id: UserId, new: NewMembership) -> None:
-        try:
-            tx = await directory.enter(new.account_id)
-        except NotFound as error:
-            raise Invalid("account_id", "is not an account") from error
-        membership = Membership(
-            account_id=new.account_id, user_id=user_id, role=new.role, is_default=new.is_default
-        )
-        await tx.members.put(membership)
-        tx.emit(MembershipChanged(user_id=user_id, role=new.role))
+
+async def enrol(
+    directory: Directory, new: NewUser, password_hash: str, *, at: datetime
+) -> User:
+    """Store a user and the first membership, if an account is named."""
+    draft = User(
+        id=UserId(0),
+        username=new.username,
+        email=new.email,
+        display_name=new.display_name,
+        is_active=True,
+        is_super_admin=new.is_super_admin,
+        created_at=at,
+        updated_at=at,
+        version=1,
+    )
+    user = await directory.users.add(draft, password_hash=password_hash)
+    if new.account_id is not None:
+        place = NewMembership(account_id=new.account_id, role=new.role, is_default=True)
+        await _join(directory, user.id, place)
+    return user
+
+
+async def _join(directory: Directory, user_id: UserId, new: NewMembership) -> None:
+    try:
+        tx = await directory.enter(new.account_id)
+    except NotFound as error:
+        raise Invalid("account_id", "is not an account") from error
+    membership = Membership(
+        account_id=new.account_id, user_id=user_id, role=new.role, is_default=new.is_default
+    )
+    await tx.members.put(membership)
+    tx.emit(MembershipChanged(user_id=user_id, role=new.role))

@@ -173,6 +173,7 @@ class SignInUseCases:
         if secret is None or not fits or not secret.user.is_active:
             raise Unauthorized("user name or password is wrong")
         self.names.forget(name)
+        self.addresses.take_back(address)
         await self._refresh_hash(secret, credentials.password)
         return secret
 

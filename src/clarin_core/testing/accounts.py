@@ -1,0 +1,183 @@
+"""Laws of accounts and memberships, seen from above and from inside."""
+
+from uuid import uuid4
+
+import pytest
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from clarin_core.domain.accounts import Membership, NewAccount, Plan
+from clarin_core.domain.actor import Role
+from clarin_core.domain.events import AccountChanged
+from clarin_core.domain.ids import AccountId, UserId
+from clarin_core.domain.members import MemberQuery
+from clarin_core.domain.pipelines import DEFAULT_PIPELINE
+from clarin_core.domain.tags import TagOrigin
+from clarin_core.errors import Conflict, NotFound
+from clarin_core.ports.storage import Storage
+from clarin_core.testing import strategies
+from clarin_core.testing.contract import Contract, law
+from clarin_core.testing.tenants import LATER, NOON, Tenant, person, settle
+
+
+class AccountLaws(Contract):
+    """What `Accounts`, `AccountStore` and `MemberStore` promise."""
+
+    @law(name=strategies.names(), plan=st.sampled_from(Plan), devices=st.integers(0, 10_000))
+    async def test_an_account_comes_back_as_it_was_added(
+        self, account: Tenant, name: str, plan: Plan, devices: int
+    ) -> None:
+        """A new account is active and has an empty log."""
+        fields = {"name": name, "plan": plan, "max_devices": devices, "default_region": "CL"}
+        new = NewAccount(**fields, slug=uuid4().hex, timezone="America/Santiago")
+        async with self.storage.directory() as directory:
+            added = await directory.accounts.add(new, at=NOON)
+        assert {name: getattr(added, name) for name in new.given()} == new.given()
+        assert (added.is_active, added.version, added.created_at) == (True, 1, NOON)
+        views = self.storage.views(added.id)
+        assert await views.account() == added
+        assert (await views.position()).seq == 0
+        async with self.storage.directory() as directory:
+            assert await directory.accounts.get(added.id) == added
+
+    @law(name=strategies.names())
+    async def test_an_account_can_be_changed_from_inside(self, account: Tenant, name: str) -> None:
+        """Its own transaction reads and stores it, locked."""
+        async with account.begin() as tx:
+            tenant = await tx.account.get()
+            changes = {"name": name, "is_active": False, "plan": Plan.PRO, "timezone": "UTC"}
+            tenant.alter(changes, at=LATER)
+            await tx.account.save(tenant)
+        assert await account.views.account() == tenant
+
+    @law()
+    async def test_a_slug_belongs_to_one_account(self, account: Tenant) -> None:
+        """Section 3.1: adding and saving a second one conflicts."""
+        slug = uuid4().hex
+        await settle(self.storage, slug=slug)
+        with pytest.raises(Conflict):
+            await settle(self.storage, slug=slug)
+        with pytest.raises(Conflict) as caught:
+            async with account.begin() as tx:
+                await tx.account.save(replace(await tx.account.get(), slug=slug))
+        assert caught.value.code == "conflict"
+
+    @law()
+    async def test_an_account_and_its_first_rows_commit_together(self, account: Tenant) -> None:
+        """Section 10: `enter` makes the account's own unit of work part of the directory's."""
+        async with self.storage.directory() as directory:
+            added = await directory.accounts.add(NewAccount(name="Sol"), at=NOON)
+            inside = await directory.enter(added.id)
+            inside.emit(AccountChanged(account=added))
+            pipeline = await inside.pipelines.add(DEFAULT_PIPELINE, is_default=True, at=NOON)
+        tenant = Tenant(self.storage, added.id, pipeline)
+        assert await tenant.views.pipeline(pipeline.id) == pipeline
+        (recorded,) = await tenant.events()
+        assert (recorded.seq, recorded.event) == (1, AccountChanged(account=added))
+
+    @law()
+    async def test_a_failed_directory_leaves_no_trace(self, account: Tenant) -> None:
+        """R6: neither the user nor what was written inside an account is seen."""
+        user, before = person(), await account.picture()
+        with pytest.raises(ZeroDivisionError):
+            async with self.storage.directory() as directory:
+                await directory.users.add(user, password_hash="$")
+                inside = await directory.enter(account.id)
+                tenant = await inside.account.get()
+                inside.emit(AccountChanged(account=tenant))
+                await inside.tags.claim(["vip"], origin=TagOrigin.LOCAL, at=NOON)
+                raise ZeroDivisionError
+        assert await account.picture() == before
+        async with self.storage.directory() as directory:
+            assert await directory.users.secret(user.username) is None
+
+    @law()
+    async def test_an_account_with_people_or_leads_stays(self, account: Tenant) -> None:
+        """Section 3.1: it can be removed when it is empty."""
+        await account.add_lead()
+        hired, empty = await account.stranger(), await account.stranger()
+        await hired.hire()
+        for busy in (account, hired):
+            with pytest.raises(Conflict) as caught:
+                await remove(self.storage, busy.id)
+            assert caught.value.code == "invalid_state"
+        await remove(self.storage, empty.id)
+        with pytest.raises(NotFound):
+            await remove(self.storage, empty.id)
+
+    @law(role=st.sampled_from(Role))
+    async def test_a_member_has_the_role_that_was_given(self, account: Tenant, role: Role) -> None:
+        """Section 3.1: the membership is the only source of the role."""
+        user_id = await account.hire(Role.AGENT)
+        wanted = Membership(
+            account_id=account.id, user_id=user_id, role=role, is_default=True
+        )
+        async with account.begin() as tx:
+            await tx.members.put(wanted)
+        async with account.begin() as tx:
+            found = await tx.members.get(user_id)
+        assert (found.role, found.is_default) == (role, True)
+        (member,) = (await account.views.members(MemberQuery())).data
+        assert (member.user_id, member.role, member.is_active) == (user_id, role, True)
+
+    @law()
+    async def test_a_removed_member_is_no_member(self, account: Tenant) -> None:
+        """TN4: the user stays, the place is gone."""
+        user_id, other = await account.hire(), await account.hire()
+        async with account.begin() as tx:
+            await tx.members.remove(user_id)
+            assert await tx.members.active([user_id, other]) == {other}
+        assert [m.user_id for m in (await account.views.members(MemberQuery())).data] == [other]
+        with pytest.raises(NotFound):
+            async with account.begin() as tx:
+                await tx.members.get(user_id)
+        async with self.storage.directory() as directory:
+            assert await directory.users.memberships(user_id) == []
+
+    @law()
+    async def test_an_inactive_user_is_no_active_member(self, account: Tenant) -> None:
+        """LD9: nobody is given a lead who cannot sign in."""
+        idle, busy = await account.hire(), await account.hire()
+        async with self.storage.directory() as directory:
+            user = await directory.users.get(idle)
+            user.alter({"is_active": False}, at=LATER)
+            await directory.users.save(user)
+        async with account.begin() as tx:
+            assert await tx.members.active([idle, busy, UserId(2**62)]) == {busy}
+        shown = await account.views.members(MemberQuery(is_active=True))
+        assert [member.user_id for member in shown.data] == [busy]
+
+    @law()
+    async def test_a_user_has_one_default_account(self, account: Tenant) -> None:
+        """Section 3.1: naming a second default ends the first; the default comes first."""
+        other = await account.stranger()
+        user_id = await account.hire(Role.ADMIN, is_default=True)
+        async with other.begin() as tx:
+            await tx.members.put(
+                Membership(
+                    account_id=other.id, user_id=user_id, role=Role.AGENT, is_default=True
+                )
+            )
+        async with self.storage.directory() as directory:
+            places = await directory.users.memberships(user_id)
+        assert [(one.account_id, one.role, one.is_default) for one in places] == [
+            (other.id, Role.AGENT, True), (account.id, Role.ADMIN, False),
+        ]  # fmt: skip
+        assert {one.account_name for one in places} == {"Luz y Sal"}
+
+    @law()
+    async def test_places_in_closed_accounts_are_not_shown(self, account: Tenant) -> None:
+        """TN4: who signs in cannot choose an account that is not active."""
+        user_id = await account.hire()
+        async with account.begin() as tx:
+            tenant = await tx.account.get()
+            tenant.alter({"is_active": False}, at=LATER)
+            await tx.account.save(tenant)
+        async with self.storage.directory() as directory:
+            assert await directory.users.memberships(user_id) == []
+
+
+async def remove(storage: Storage, account_id: AccountId) -> None:
+    """Commit the removal of an account."""
+    async with storage.directory() as directory:
+        await directory.accounts.remove(account_id)

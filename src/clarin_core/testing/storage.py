@@ -1,0 +1,31 @@
+"""The contract of a storage: every law of every noun, in one class to extend."""
+
+from clarin_core.testing.accounts import AccountLaws
+from clarin_core.testing.contacts import ContactLaws
+from clarin_core.testing.events import EventLaws
+from clarin_core.testing.imports import ImportLaws
+from clarin_core.testing.leads import LeadLaws
+from clarin_core.testing.pipelines import PipelineLaws
+from clarin_core.testing.sign_in import SignInLaws
+from clarin_core.testing.tags import TagLaws
+from clarin_core.testing.transactions import TransactionLaws
+
+
+class StorageContract(
+    TransactionLaws,
+    EventLaws,
+    LeadLaws,
+    ContactLaws,
+    PipelineLaws,
+    TagLaws,
+    ImportLaws,
+    AccountLaws,
+    SignInLaws,
+):
+    """What a storage must keep; extend it, and say in `open` how to open yours.
+
+    class TestMyStorage(StorageContract):
+        @classmethod
+        def open(cls) -> AbstractAsyncContextManager[Storage]:
+            return MyStorage("my://localhost/test", publisher=cls.publisher)
+    """

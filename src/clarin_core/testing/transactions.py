@@ -1,0 +1,247 @@
+"""Laws of the unit of work: all or nothing, nobody else sees it, nobody overwrites it."""
+
+import asyncio
+
+import pytest
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.events import EventAction, LeadCreated, LeadUpdated, PipelineChanged
+from clarin_core.domain.ids import LeadId
+from clarin_core.domain.leads import StageMove
+from clarin_core.domain.pipelines import NewPipeline, NewStage
+from clarin_core.domain.tags import NewTag, TagOrigin, TagTarget
+from clarin_core.ports.transaction import Transaction
+from clarin_core.testing import strategies
+from clarin_core.testing.contract import Capability, Contract, law
+from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, links_of, upload
+
+WRITERS = 8
+
+
+class TransactionLaws(Contract):
+    """What `Storage.begin` promises."""
+
+    @law(drafts=st.lists(strategies.lead_drafts().map(lambda d: replace(d, kommo_id=None))))
+    async def test_an_exception_leaves_no_trace(self, account: Tenant, drafts: list) -> None:
+        """R6: neither a row nor an event of a failed transaction is seen; the exception is."""
+        before = await account.picture()
+        with pytest.raises(ZeroDivisionError):
+            async with account.begin() as tx:
+                tx.emit(LeadCreated(leads=await tx.leads.add(drafts, at=NOON)))
+                raise ZeroDivisionError
+        assert await account.picture() == before
+
+    @law()
+    async def test_an_exception_undoes_every_kind_of_write(self, account: Tenant) -> None:
+        """R6: additions, changes and removals of all stores are undone together."""
+        await populate(account)
+        before = await account.picture()
+        with pytest.raises(ZeroDivisionError):
+            async with account.begin() as tx:
+                await write_everything(account, tx)
+                raise ZeroDivisionError
+        assert await account.picture() == before
+
+    @law()
+    async def test_a_clean_exit_commits_rows_and_events_together(self, account: Tenant) -> None:
+        """R2: what was written is there afterwards, with its events and no other."""
+        await populate(account)
+        before = await account.picture()
+        async with account.begin() as tx:
+            events = await write_everything(account, tx)
+        after = await account.picture()
+        assert [recorded.event for recorded in after["events"]] == events
+        assert [kind for kind in before if before[kind] == after[kind]] == ["deleted leads"]
+
+    @law()
+    async def test_a_transaction_is_seen_by_its_own_eyes_only(self, account: Tenant) -> None:
+        """R6: until the commit the views show what was there before."""
+        await populate(account)
+        before = await account.picture()
+        async with account.begin() as tx:
+            await write_everything(account, tx)
+            assert await account.picture() == before
+
+    @law()
+    async def test_a_transaction_sees_what_it_wrote(self, account: Tenant) -> None:
+        """A unit of work builds on its own steps."""
+        async with account.begin() as tx:
+            (lead,) = await tx.leads.add([draft()], at=NOON)
+            lead.alter({"name": "Sol"}, at=LATER)
+            await tx.leads.save([lead])
+            assert await tx.leads.get(lead.id) == lead
+
+    @law()
+    async def test_a_cancelled_transaction_leaves_no_trace(self, account: Tenant) -> None:
+        """R6: a client that goes away in the middle leaves neither rows nor locks."""
+        lead = await account.add_lead()
+        before = await account.picture()
+        is_written = asyncio.Event()
+
+        async def never_ends() -> None:
+            async with account.begin() as tx:
+                tx.emit(*await rename(tx, lead.id, "Sol"))
+                is_written.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(never_ends())
+        await is_written.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert await account.picture() == before
+        async with account.begin() as tx:
+            assert await tx.leads.get(lead.id) == lead
+
+    @law()
+    async def test_concurrent_changes_of_one_lead_all_count(self, account: Tenant) -> None:
+        """R10: `get` locks, so that no read-modify-write is lost."""
+        lead = await account.add_lead()
+
+        async def change(number: int) -> None:
+            async with account.begin() as tx:
+                tx.emit(*await rename(tx, lead.id, f"Luz {number}"))
+
+        await asyncio.gather(*map(change, range(WRITERS)))
+        stored = await account.views.lead(lead.id)
+        assert stored.version == lead.version + WRITERS
+        versions = [event.event.leads[0].version for event in await account.events()]
+        assert versions == list(range(lead.version + 1, stored.version + 1))
+
+    @law()
+    async def test_accounts_do_not_wait_for_each_other(self, account: Tenant) -> None:
+        """An open transaction holds up its own account at most."""
+        other = await account.stranger()
+        async with account.begin() as tx:
+            (mine,) = await tx.leads.add([draft("Luz")], at=NOON)
+            theirs = await other.add_lead("Sol")
+            assert await other.lead_ids() == [theirs.id]
+        assert await account.lead_ids() == [mine.id]
+
+    @law()
+    async def test_what_a_store_returns_is_a_copy(self, account: Tenant) -> None:
+        """Changing an entity changes nothing until it is saved."""
+        lead = await account.add_lead(custom_fields={"talla": "M"})
+        tag, contact = (await account.add_tags("vip"))[0], await account.add_contact(name="Ana")
+        before = await account.picture()
+        async with account.begin() as tx:
+            stored = await tx.leads.get(lead.id)
+            stored.name, stored.custom_fields["talla"] = "Sol", "XL"
+            (await tx.tags.get(tag.id)).name = "otro"
+            (await tx.contacts.get(contact.id)).name = "Eva"
+            (await tx.pipelines.default()).stages.clear()
+        assert await account.picture() == before
+
+    @law()
+    async def test_what_a_store_was_given_is_copied(self, account: Tenant) -> None:
+        """Changing a draft, or an entity after `add` or `save`, changes nothing."""
+        new = draft(custom_fields={"talla": "M"})
+        async with account.begin() as tx:
+            (lead,) = await tx.leads.add([new], at=NOON)
+            new.custom_fields["talla"] = lead.custom_fields["talla"] = "S"
+        async with account.begin() as tx:
+            stored = await tx.leads.get(lead.id)
+            stored.alter({"name": "Sol"}, at=LATER)
+            await tx.leads.save([stored])
+            stored.name, stored.custom_fields["talla"] = "Mar", "XL"
+        view = await account.views.lead(lead.id)
+        assert (view.name, view.custom_fields) == ("Sol", {"talla": "M"})
+
+    @law()
+    async def test_what_a_view_returns_is_a_copy(self, account: Tenant) -> None:
+        """A reader cannot change what the next one reads."""
+        lead = await account.add_lead(custom_fields={"talla": "M"})
+        shown = await account.views.lead(lead.id)
+        shown.name, shown.custom_fields["talla"] = "Sol", "XL"
+        (await account.views.pipeline(account.pipeline.id)).stages.clear()
+        assert (await account.views.lead(lead.id)).custom_fields == {"talla": "M"}
+        assert await account.views.pipeline(account.pipeline.id) == account.pipeline
+
+    @law(needs=Capability.ANNOUNCING)
+    async def test_a_commit_with_events_is_announced_after_it(self, account: Tenant) -> None:
+        """R3: the publisher hears the last number once the events can be read."""
+        async with account.begin() as tx:
+            tx.emit(*[LeadCreated(leads=[])] * 3)
+            assert self.publisher.announced(account.id) == []
+        assert set(self.publisher.announced(account.id)) == {3}
+        async with self.storage.directory() as directory:
+            (await directory.enter(account.id)).emit(LeadCreated(leads=[]))
+        assert set(self.publisher.announced(account.id)) == {3, 4}
+
+    @law(needs=Capability.ANNOUNCING)
+    async def test_what_was_rolled_back_is_not_announced(self, account: Tenant) -> None:
+        """R6: nobody is woken for nothing."""
+        with pytest.raises(ZeroDivisionError):
+            async with account.begin() as tx:
+                tx.emit(LeadCreated(leads=[]))
+                raise ZeroDivisionError
+        assert self.publisher.announced(account.id) == []
+
+
+async def rename(tx: Transaction, lead_id: LeadId, name: str) -> list[LeadUpdated]:
+    """Read, think, write: return the event of a lead's new name."""
+    lead = await tx.leads.get(lead_id)
+    await asyncio.sleep(0)  # Where a store without locks would let another one read.
+    changed = lead.alter({"name": name}, at=LATER)
+    await tx.leads.save([lead])
+    return [LeadUpdated(leads=[lead], changed=list(changed))]
+
+
+async def populate(account: Tenant) -> None:
+    """Commit something of every kind, with no events."""
+    lead = await account.add_lead("Ana")
+    contact = await account.add_contact(name="Ana", phone="+51987654321")
+    tags = await account.add_tags("vip", "frío")
+    await account.link(TagTarget.LEAD, *links_of([lead.id], tags))
+    await account.link(TagTarget.CONTACT, *links_of([contact.id], tags))
+    await account.add_pipeline("Postventa", "Uno", "Dos")
+    await account.add_import()
+    await account.hire()
+
+
+async def write_everything(account: Tenant, tx: Transaction) -> list:
+    """Use every store in a transaction on what `populate` made; return the events."""
+    await _write_people(account, tx)
+    await _write_tags(account, tx)
+    pipeline = await _write_pipelines(account, tx)
+    await tx.imports.add(upload(b"phone\n"), b"phone\n", at=LATER)
+    tenant = await tx.account.get()
+    tenant.alter({"name": "Otra"}, at=LATER)
+    await tx.account.save(tenant)
+    (member,) = (await account.picture())["members"]
+    await tx.members.remove(member.user_id)
+    events = [PipelineChanged(action=EventAction.CREATED, pipeline=pipeline)]
+    tx.emit(*events)
+    return events
+
+
+async def _write_people(account: Tenant, tx: Transaction) -> None:
+    (lead,) = await tx.leads.get_many(await account.lead_ids())
+    place = {"pipeline_id": account.pipeline.id, "stage_id": account.stages[0]}
+    lead.alter({"name": "Sol", **place}, at=LATER)
+    await tx.leads.save([lead])
+    await tx.leads.log_moves([StageMove(lead_id=lead.id, to_stage=account.stages[0], at=LATER)])
+    await tx.leads.add([draft("Mar")], at=LATER)
+    ((contact, _), _) = await tx.contacts.claim(
+        [ContactDraft(phone="+51987654321"), ContactDraft(name="Eva")], at=LATER
+    )
+    contact.alter({"name": "Eva"}, at=LATER)
+    await tx.contacts.save([contact])
+
+
+async def _write_tags(account: Tenant, tx: Transaction) -> None:
+    cold, vip = (await account.picture())["tags"]
+    (lead_id,) = await account.lead_ids()
+    await tx.tags.remove(cold.id)
+    await tx.tags.unlink(TagTarget.LEAD, links_of([lead_id], [vip]))
+    new = await tx.tags.add(NewTag(name="nuevo"), origin=TagOrigin.LOCAL, at=LATER)
+    await tx.tags.link(TagTarget.LEAD, links_of([lead_id], [new]), origin=TagOrigin.LOCAL)
+
+
+async def _write_pipelines(account: Tenant, tx: Transaction) -> None:
+    second = (await tx.pipelines.all())[1]
+    await tx.pipelines.remove(second.id)
+    await tx.pipelines.add_stages(account.pipeline.id, [NewStage(name="Último")])
+    new = NewPipeline(name="Recompra", stages=(NewStage(name="Uno"),))
+    return await tx.pipelines.add(new, is_default=False, at=LATER)

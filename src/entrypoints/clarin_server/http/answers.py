@@ -1,0 +1,100 @@
+"""Values become answers; errors become the one shape that every error has."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+from sanic import HTTPResponse, Request
+from sanic.exceptions import SanicException
+
+from clarin_core.domain.paging import Page
+from clarin_core.errors import (
+    ClarinError,
+    Conflict,
+    Invalid,
+    Kind,
+    RateLimited,
+    Unavailable,
+)
+
+STATUS: Final[Mapping[Kind, int]] = {
+    Kind.MALFORMED: 400,
+    Kind.INVALID: 422,
+    Kind.UNAUTHORIZED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.UNSUPPORTED: 415,
+    Kind.GONE: 410,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+}
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    413: "too_large",
+    414: "bad_request",
+    417: "bad_request",
+    431: "too_large",
+    503: "unavailable",
+}
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+encoder = msgspec.json.Encoder()
+
+
+def request_id_of(request: Request | None) -> str:
+    """Return the caller's request id if it is a plain one, else a new one, always the same."""
+    if request is None:
+        return secrets.token_hex(8)
+    known: str | None = getattr(request.ctx, "request_id", None)
+    if known is None:
+        sent = request.headers.get("x-request-id", "")
+        known = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+        request.ctx.request_id = known
+    return known
+
+
+def answer(value: Any, status: int, request_id: str) -> HTTPResponse:
+    """Return a value as JSON; a page's place in the log goes into the header Clarin-Seq."""
+    headers = {**_HEADERS, "X-Request-ID": request_id}
+    if value is None:
+        return HTTPResponse(status=status, headers=headers)
+    if isinstance(value, Page) and value.seq is not UNSET:
+        headers["Clarin-Seq"] = str(value.seq)
+        value.seq = UNSET
+    if version := getattr(value, "version", None):
+        headers["ETag"] = f'"{version}"'
+    return HTTPResponse(encoder.encode(value), status, headers, "application/json")
+
+
+def problem(error: BaseException, request_id: str) -> HTTPResponse:
+    """Return an error as `{error, code, request_id, fields?, id?}`; a bug says nothing else."""
+    status, code, text = _status_code_text(error)
+    body: dict[str, Any] = {"error": text, "code": code, "request_id": request_id}
+    if isinstance(error, Invalid):
+        body["fields"] = {error.field: error.reason}
+    if isinstance(error, Conflict) and error.id is not None:
+        body["id"] = error.id
+    response = answer(body, status, request_id)
+    if isinstance(error, RateLimited | Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _status_code_text(error: BaseException) -> tuple[int, str, str]:
+    if isinstance(error, ClarinError):
+        return STATUS[error.kind], error.code, str(error)
+    if isinstance(error, SanicException) and error.status_code in _CODES:
+        code = _CODES[error.status_code]
+        return error.status_code, code, code.replace("_", " ")
+    return 500, "internal", "internal error"

@@ -1,0 +1,98 @@
+"""The Sanic application, made anew by each caller; nothing is opened here."""
+
+import structlog
+from sanic import Config, HTTPResponse, Request, Sanic
+from sanic.handlers import ErrorHandler
+
+from clarin_server.http.answers import problem, request_id_of
+from clarin_server.http.auth import preflight
+from clarin_server.http.context import App, Context
+from clarin_server.http.live import Hub
+from clarin_server.http.observing import Observer
+from clarin_server.http.openapi import add_documents
+from clarin_server.http.probes import add_probes
+from clarin_server.http.routes import ROWS
+from clarin_server.http.routing import Handler, bind
+from clarin_server.http.sockets import open_socket
+from clarin_server.http.uploads import Uploads
+from clarin_server.metrics import Metrics
+from clarin_server.services import Services
+from clarin_server.settings import Settings
+
+_log = structlog.get_logger(component="API")
+
+_SANIC: dict[str, str | bool | int | float | None] = {
+    "ACCESS_LOG": False,
+    "AUTO_EXTEND": False,
+    "MOTD": False,
+    "TOUCHUP": True,  # Takes out what nobody listens to; without it answers carry odd headers.
+    "REQUEST_MAX_HEADER_SIZE": 8192,
+    "REQUEST_TIMEOUT": 15,
+    "RESPONSE_TIMEOUT": 30,
+    "KEEP_ALIVE_TIMEOUT": 75,
+    "WEBSOCKET_MAX_SIZE": 16 * 1024,
+    "WEBSOCKET_PING_INTERVAL": 25,
+    "WEBSOCKET_PING_TIMEOUT": 35,
+}
+
+
+class Errors(ErrorHandler):
+    """What goes wrong outside of our handlers gets the same shape as inside."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def response(self, request: Request | None, exception: Exception) -> HTTPResponse:
+        """Return the answer to a request that no handler took."""
+        if request and (asked := preflight(request, self._settings.cors_origins)):
+            return asked
+        response = problem(exception, request_id_of(request))
+        if response.status == 500:
+            _log.error("request failed", request_id=request_id_of(request), exc_info=exception)
+        return response
+
+
+def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:
+    """Return an application that serves these services."""
+    hub = Hub(services.storage, services.publisher, services.clock, metrics)
+    context = Context(services=services, settings=settings, metrics=metrics, hub=hub)
+    config = Config(defaults=_SANIC, env_prefix=None)
+    app: App = Sanic(
+        f"clarin-{id(context):x}",
+        config=config,
+        ctx=context,
+        error_handler=Errors(settings),
+        configure_logging=False,
+    )
+    _add_routes(app)
+    add_probes(app)
+    add_documents(app)
+    return app
+
+
+def _add_routes(app: App) -> None:
+    services, observer = app.ctx.services, Observer(app)
+
+    def add(method: str, path: str, handler: Handler) -> None:
+        methods = [method, "HEAD"] if method == "GET" else [method]
+        template = path.replace("<", "{").replace(">", "}")
+        name = f"{method}{path}".translate(str.maketrans("/<>-", "____"))
+        watched = observer.watch(template, handler)
+        app.add_route(watched, path, methods=methods, name=name, stream=True)
+
+    for row in ROWS:
+        add(row.method, f"/api{row.path}", bind(row, services))
+    uploads = Uploads(services)
+    add("POST", "/api/import/csv", uploads.upload)
+    add("POST", "/api/import/csv/preview", uploads.preview)
+    add("GET", "/api/imports/<import_id>/rejects", uploads.rejects)
+    _add_socket(app)
+
+
+def _add_socket(app: App) -> None:
+    async def socket(request: Request) -> None:
+        await open_socket(app, request)
+
+    setattr(socket, "is_websocket", True)  # noqa: B010  (Sanic then expects no response)
+    app.add_route(socket, "/ws", name="socket")

@@ -1,0 +1,121 @@
+"""Requests become values; what does not is refused with the field's name."""
+
+import re
+from typing import Any, TypeVar, get_args, get_origin
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from sanic import Request
+from sanic.http import Http
+
+from clarin_core.domain.ids import ID_MAX
+from clarin_core.errors import Invalid, Malformed, NotFound, TooLarge, Unsupported
+
+BODY_BYTES_MAX = 1024 * 1024
+_QUERY_BYTES_MAX = 4096
+_QUERY_FIELDS_MAX = 50
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+_FIELD = re.compile(r"`\$\.([A-Za-z_]\w{0,63})|(?:required|unknown) field `([^`]{1,64})`")
+_MALFORMED_WHEN_OUT_OF_BOUNDS = {"page", "limit", "after", "sort"}
+
+T = TypeVar("T", bound=Struct)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the whole body; raises TooLarge before more than `limit` bytes are kept."""
+    stream = request.stream
+    if not isinstance(stream, Http) or not stream.request_body:
+        return b""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Unsupported("an encoded body is not read here")
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise TooLarge("the body", f"{limit} bytes")
+    parts, size = [], 0
+    while (part := await stream.read()) is not None:
+        size += len(part)
+        if size > limit:
+            raise TooLarge("the body", f"{limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def decode_body(request: Request, body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """Return a JSON body as its type; an absent body is an empty object."""
+    if body:
+        kind, _, parameters = request.headers.get("content-type", "").partition(";")
+        charset = parameters.strip().lower().replace('"', "")
+        if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+            raise Unsupported("the body must be application/json in UTF-8")
+    try:
+        return decoder.decode(body or b"{}")
+    except msgspec.ValidationError as error:
+        raise Invalid(_field(error) or "body", _reason(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed("body", "is not JSON in UTF-8 of a sane depth") from error
+
+
+def decode_query(request: Request, type_: type[T]) -> T:
+    """Return the query as its type; lists are repeated or parted by commas."""
+    given = _pairs(request.query_string)
+    fields = {field.name: field for field in msgspec.structs.fields(type_)}
+    values: dict[str, Any] = {}
+    for name, texts in given.items():
+        if name not in fields:
+            raise Malformed(name[:64], "is not a parameter of this list")
+        values[name] = _value(name, texts, fields[name].type)
+    try:
+        return msgspec.convert(values, type_, strict=False)
+    except msgspec.ValidationError as error:
+        field = _field(error) or "query"
+        malformed = field in _MALFORMED_WHEN_OUT_OF_BOUNDS or "`bool`" in str(error)
+        raise (Malformed if malformed else Invalid)(field, _reason(error)) from error
+
+
+def decode_id(what: str, text: str) -> int:
+    """Return an id of the path; anything else is as unknown as an unknown id."""
+    if _ID.fullmatch(text) and int(text) <= ID_MAX:
+        return int(text)
+    raise NotFound(what.removesuffix("_id"), "with this id")
+
+
+def _pairs(query: str) -> dict[str, list[str]]:
+    if len(query) > _QUERY_BYTES_MAX:
+        raise Malformed("query", f"is longer than {_QUERY_BYTES_MAX} bytes")
+    try:
+        pairs = parse_qsl(
+            query,
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_QUERY_FIELDS_MAX,
+        )
+    except ValueError as error:
+        raise Malformed("query", "is not UTF-8 or has too many parameters") from error
+    found: dict[str, list[str]] = {}
+    for name, text in pairs:
+        found.setdefault(name, []).append(text)
+    return found
+
+
+def _value(name: str, texts: list[str], type_: Any) -> Any:
+    if _is_collection(type_):
+        return [part for text in texts for part in text.split(",")]
+    if len(texts) > 1:
+        raise Malformed(name, "is given more than once")
+    return texts[0]
+
+
+def _is_collection(type_: Any) -> bool:
+    if get_origin(type_) in (list, tuple, set, frozenset):
+        return True
+    return any(_is_collection(part) for part in get_args(type_))
+
+
+def _field(error: msgspec.ValidationError) -> str | None:
+    found = _FIELD.search(str(error))
+    return (found[1] or found[2]) if found else None
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    text, _, _ = str(error).partition(" - at `")
+    return text[0].lower() + text[1:]

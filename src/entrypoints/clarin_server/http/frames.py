@@ -1,0 +1,173 @@
+"""Events as the frames that screens see: one event, one frame, so that `seq` stays dense.
+
+Pure: an event in, `{event, seq, at, account_id, data}` out, and the bytes that carry it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clarin_core.domain.contacts import Contact
+from clarin_core.domain.events import (
+    AccountChanged,
+    ContactCreated,
+    ContactDeleted,
+    ContactRestored,
+    ContactTagged,
+    ContactUntagged,
+    ContactUpdated,
+    Event,
+    ImportAdvanced,
+    ImportFinished,
+    LeadAssigned,
+    LeadCreated,
+    LeadDeleted,
+    LeadMoved,
+    LeadRestored,
+    LeadTagged,
+    LeadUntagged,
+    LeadUpdated,
+    MembershipChanged,
+    PipelineChanged,
+    Recorded,
+    TagCreated,
+    TagDeleted,
+    TagRenamed,
+)
+from clarin_core.domain.ids import AccountId
+from clarin_core.domain.leads import Lead
+from clarin_core.domain.tags import Tag, TagLink
+
+_encoder = msgspec.json.Encoder()
+_TEXT_FRAME = b"\x81"
+
+Data = dict[str, Any]
+
+
+def frame_of(account_id: AccountId, recorded: Recorded) -> bytes:
+    """Return the frame of an event, ready for every socket of the account."""
+    name, data = _name_and_data(recorded.event)
+    data["cause"] = recorded.origin.cause
+    return text_frame(
+        {
+            "event": name,
+            "seq": recorded.seq,
+            "at": recorded.at,
+            "account_id": account_id,
+            "data": data,
+        }
+    )
+
+
+def text_frame(message: Data) -> bytes:
+    """Return a JSON message as one unmasked WebSocket text frame (RFC 6455, section 5.2)."""
+    body = _encoder.encode(message)
+    size = len(body)
+    if size < 126:
+        return _TEXT_FRAME + bytes((size,)) + body
+    if size < 65_536:
+        return _TEXT_FRAME + b"\x7e" + size.to_bytes(2, "big") + body
+    return _TEXT_FRAME + b"\x7f" + size.to_bytes(8, "big") + body
+
+
+def _name_and_data(event: Event) -> tuple[str, Data]:
+    match event:
+        case LeadCreated() | LeadUpdated() | LeadMoved() | LeadAssigned() | LeadDeleted():
+            return "lead_update", _lead(event)
+        case LeadRestored():
+            return "lead_update", _leads("restored", [event.lead])
+        case LeadTagged():
+            return "lead_update", _links("tagged", event.links)
+        case LeadUntagged():
+            return "lead_update", _links("untagged", event.links)
+        case ContactCreated() | ContactUpdated() | ContactDeleted() | ContactRestored():
+            return "contact_update", _contact(event)
+        case ContactTagged():
+            return "contact_update", _links("tagged", event.links)
+        case ContactUntagged():
+            return "contact_update", _links("untagged", event.links)
+        case _:
+            return _other(event)
+
+
+def _lead(
+    event: LeadCreated | LeadUpdated | LeadMoved | LeadAssigned | LeadDeleted,
+) -> Data:
+    match event:
+        case LeadCreated():
+            return _leads("created", event.leads)
+        case LeadUpdated():
+            return _leads("updated", event.leads) | {"changed": event.changed}
+        case LeadMoved():
+            moved: Data = {"changed": ["pipeline_id", "stage_id", "status"]}
+            if len(event.moves) == 1:
+                moved |= {"from_stage": event.moves[0].from_stage}
+                moved |= {"to_stage": event.moves[0].to_stage}
+            return _leads("moved", event.leads) | moved
+        case LeadAssigned():
+            return _leads("updated", [event.lead]) | {"changed": ["assigned_to"]}
+        case LeadDeleted():
+            return _leads("deleted", event.leads)
+
+
+def _contact(event: ContactCreated | ContactUpdated | ContactDeleted | ContactRestored) -> Data:
+    match event:
+        case ContactCreated():
+            return _contacts("created", event.contacts)
+        case ContactUpdated():
+            return _contacts("updated", event.contacts) | {"changed": event.changed}
+        case ContactDeleted():
+            return _contacts("deleted", event.contacts)
+        case ContactRestored():
+            return _contacts("restored", [event.contact])
+
+
+def _other(event: Event) -> tuple[str, Data]:
+    match event:
+        case TagCreated():
+            return "tag_update", _tags(event.tags)
+        case TagRenamed():
+            return "tag_update", {"action": "updated", "id": event.tag.id, "tag": event.tag}
+        case TagDeleted():
+            return "tag_update", {"action": "deleted", "id": event.tag_id}
+        case PipelineChanged():
+            pipeline = event.pipeline
+            data = {"action": event.action, "id": pipeline.id, "pipeline": pipeline}
+            return "pipeline_update", data
+        case ImportAdvanced() | ImportFinished():
+            job = event.job
+            shown = ("id", "state", "counts", "rows", "rows_done", "error")
+            return "import_update", {field: getattr(job, field) for field in shown}
+        case AccountChanged():
+            return "account_update", {"action": "updated", "id": event.account.id}
+        case MembershipChanged():
+            return "member_update", {"id": event.user_id, "role": event.role}
+        case _:
+            raise TypeError(f"no frame for {type(event).__name__}")
+
+
+def _leads(action: str, leads: Sequence[Lead]) -> Data:
+    one = {"lead": leads[0]} if len(leads) == 1 and action != "deleted" else {}
+    return {"action": action, **_ids([lead.id for lead in leads]), **one}
+
+
+def _contacts(action: str, contacts: Sequence[Contact]) -> Data:
+    one = {"contact": contacts[0]} if len(contacts) == 1 and action != "deleted" else {}
+    return {"action": action, **_ids([contact.id for contact in contacts]), **one}
+
+
+def _tags(tags: Sequence[Tag]) -> Data:
+    one = {"tag": tags[0]} if len(tags) == 1 else {}
+    return {"action": "created", **_ids([tag.id for tag in tags]), **one}
+
+
+def _links(action: str, links: Sequence[TagLink]) -> Data:
+    targets = sorted({link.target_id for link in links})
+    tag_ids = sorted({link.tag_id for link in links})
+    return {"action": action, **_ids(targets), "tag_ids": tag_ids}
+
+
+def _ids(ids: Sequence[int]) -> Data:
+    """Return `id` for one record, `ids` and `count` for several."""
+    return {"id": ids[0]} if len(ids) == 1 else {"ids": ids, "count": len(ids)}

@@ -1,0 +1,77 @@
+"""What is measured and logged of a request, and how its errors become answers."""
+
+from time import perf_counter
+from typing import Any
+
+import structlog
+from sanic import HTTPResponse, Request
+
+from clarin_core.errors import ClarinError, Unavailable
+from clarin_server.http.answers import problem, request_id_of
+from clarin_server.http.auth import allow_origin
+from clarin_server.http.context import App
+from clarin_server.http.routing import Handler
+
+_log = structlog.get_logger(component="API")
+
+
+class Observer:
+    """Wraps handlers: one line and one measurement for each request, an answer for each error."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._in_flight = 0
+
+    def watch(self, template: str, handler: Handler) -> Handler:
+        """Return the handler as Sanic gets it."""
+
+        async def observed(request: Request, **path: str) -> HTTPResponse:
+            began = perf_counter()
+            response = await self._answer(request, handler, path)
+            allow_origin(request, response, self._app.ctx.settings.cors_origins)
+            seconds = perf_counter() - began
+            self._app.ctx.metrics.request(request.method, template, response.status, seconds)
+            _log_request(request, template, response.status, seconds)
+            return response
+
+        return observed
+
+    async def _answer(
+        self, request: Request, handler: Handler, path: dict[str, str]
+    ) -> HTTPResponse:
+        """Return the handler's answer, or the error's; too many at once are refused early."""
+        if self._in_flight >= self._app.ctx.settings.requests_in_flight_max:
+            return problem(Unavailable("the service"), request_id_of(request))
+        self._in_flight += 1
+        try:
+            return await handler(request, **path)
+        except ClarinError as error:
+            return problem(error, request_id_of(request))
+        except Exception as error:
+            _log.error("request failed", request_id=request_id_of(request), exc_info=error)
+            return problem(error, request_id_of(request))
+        finally:
+            self._in_flight -= 1
+
+
+def _log_request(request: Request, template: str, status: int, seconds: float) -> None:
+    _level(request.method, status)(
+        "request",
+        method=request.method,
+        route=template,
+        status=status,
+        duration_ms=round(seconds * 1000, 1),
+        request_id=request_id_of(request),
+        account_id=getattr(getattr(request.ctx, "actor", None), "account_id", None),
+    )
+
+
+def _level(method: str, status: int) -> Any:
+    """Return how loudly to log: what changes or fails is said, what only reads is whispered."""
+    if status >= 500:
+        level = _log.error
+    elif method in ("GET", "HEAD") and status < 400:
+        level = _log.debug
+    else:
+        level = _log.info
+    return level

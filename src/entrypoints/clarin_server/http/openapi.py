@@ -1,0 +1,210 @@
+"""OpenAPI 3.1 from the same rows that route, encoded once, and its page for people."""
+
+import inspect
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sanic import HTTPResponse, Request
+
+from clarin_core.domain.ids import ID_MAX
+from clarin_core.domain.imports import ImportJob, ImportOptions, ImportPreview
+from clarin_server.http.answers import encoder
+from clarin_server.http.context import App
+from clarin_server.http.page import docs_page
+from clarin_server.http.routes import ROWS
+from clarin_server.http.rows import Row
+
+_REF = "#/components/schemas/{name}"
+_ERROR = {
+    "type": "object",
+    "required": ["error", "code", "request_id"],
+    "properties": {
+        "error": {"type": "string"},
+        "code": {"type": "string"},
+        "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+        "id": {"type": "integer", "description": "the record that stands in the way"},
+        "request_id": {"type": "string"},
+    },
+}
+_ABOUT = """Leads, contacts, pipelines and tags of one account, by its credential.
+
+Lists are `{data,total,page,limit}` by page or `{data,limit,next}` by cursor (`after=`, empty for
+the first page). Absent means null or empty. Every list carries the header `Clarin-Seq`: the
+number of the account's last event in the same snapshot. `GET /ws` delivers the events after it."""
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+Schema = dict[str, Any]
+
+
+def document(rows: Iterable[Row] = ROWS) -> Schema:
+    """Return the description of the whole HTTP surface."""
+    rows = list(rows)
+    schemas = _Schemas(rows)
+    paths: Schema = {}
+    for row in rows:
+        path = "/api" + row.path.replace("<", "{").replace(">", "}")
+        paths.setdefault(path, {})[row.method.lower()] = _operation(row, schemas)
+    for path, method, operation in _by_hand(schemas):
+        paths.setdefault(path, {})[method] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Clarin", "version": version("clarin"), "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.named | {"Error": _ERROR},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def add_documents(app: App) -> None:
+    """Route /openapi.json and /docs."""
+    described = document()
+    as_json = encoder.encode(described)
+    as_page = docs_page(described).encode()
+
+    async def openapi(_: Request) -> HTTPResponse:
+        return HTTPResponse(as_json, content_type="application/json")
+
+    async def docs(_: Request) -> HTTPResponse:
+        headers = {"Content-Security-Policy": _PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
+        return HTTPResponse(as_page, 200, headers, "text/html; charset=utf-8")
+
+    app.add_route(openapi, "/openapi.json", methods=["GET", "HEAD"])
+    app.add_route(docs, "/docs", methods=["GET", "HEAD"])
+
+
+class _Schemas:
+    """The schemas of all inputs and answers, named once."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        inputs = [row.input[1] for row in rows if row.input]
+        answers = [row.hints["return"] for row in rows]
+        extra = [ImportJob, ImportOptions, ImportPreview]
+        wanted = [type_ for type_ in (*inputs, *answers, *extra) if type_ is not type(None)]
+        found, self.named = msgspec.json.schema_components(wanted, ref_template=_REF)
+        self._of = dict(zip(map(repr, wanted), found, strict=True))
+        for schema in self.named.values():
+            if {"data", "limit", "seq"} <= set(schema.get("properties", ())):
+                del schema["properties"]["seq"]  # It travels in the header Clarin-Seq.
+
+    def of(self, type_: Any) -> Schema:
+        """Return the schema of a type."""
+        return self._of[repr(type_)]
+
+    def fields(self, type_: type[Struct]) -> Schema:
+        """Return the component of a Struct: its properties and which are required."""
+        name = self.of(type_)["$ref"].rsplit("/", 1)[1]
+        return self.named[name]  # type: ignore[no-any-return]  # msgspec says Any
+
+
+def _operation(row: Row, schemas: _Schemas) -> Schema:
+    text = inspect.getdoc(row.operation) or ""
+    summary, _, rest = text.partition("\n")
+    suffix = "_patch" if row.method == "PATCH" else ""
+    operation: Schema = {
+        "operationId": f"{_tag(row)}_{row.operation.__name__}{suffix}",
+        "tags": [_tag(row)],
+        "summary": summary,
+        "parameters": _parameters(row, schemas),
+        "responses": _responses(row.status, schemas, row.hints["return"]),
+    }
+    if rest.strip():
+        operation["description"] = rest.strip()
+    if row.is_public:
+        operation["security"] = []
+    if row.input and not row.reads_query:
+        content = {"application/json": {"schema": schemas.of(row.input[1])}}
+        needed = bool(schemas.fields(row.input[1]).get("required"))
+        operation["requestBody"] = {"required": needed, "content": content}
+    return operation
+
+
+def _parameters(row: Row, schemas: _Schemas) -> list[Schema]:
+    found = [_in_path(row, name) for name in row.in_path]
+    if row.input and row.reads_query:
+        found += _in_query(schemas.fields(row.input[1]))
+    return found
+
+
+def _in_path(row: Row, name: str) -> Schema:
+    hint = row.hints[name]
+    if isinstance(hint, type) and hint is not int:
+        schema: Schema = {"enum": [word.value for word in hint]}  # type: ignore[attr-defined]
+    else:
+        schema = {"type": "integer", "minimum": 1, "maximum": ID_MAX}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _in_query(fields: Schema) -> list[Schema]:
+    required = fields.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": schema}
+        | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
+        for name, schema in fields["properties"].items()
+    ]
+
+
+def _responses(status: int, schemas: _Schemas, answer: Any) -> Schema:
+    good: Schema = {"description": "done"}
+    if answer is not type(None):
+        good["content"] = {"application/json": {"schema": schemas.of(answer)}}
+    content = {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}}
+    return {str(status): good, "default": {"description": "an error", "content": content}}
+
+
+def _tag(row: Row) -> str:
+    return row.path.split("/")[1]
+
+
+def _by_hand(schemas: _Schemas) -> list[tuple[str, str, Schema]]:
+    """Describe what the binder does not route."""
+    return [
+        ("/api/import/csv", "post", _upload("Import a CSV file in the background.", 202, schemas)),
+        ("/api/import/csv/preview", "post", _upload("Say how a file is read.", 200, schemas)),
+        ("/api/imports/{import_id}/rejects", "get", _rejects()),
+        ("/health", "get", _probe("Say that the process lives.")),
+        ("/ready", "get", _probe("Say whether requests can be answered; 503 when not.")),
+        ("/metrics", "get", _probe("Give the figures in the text format of Prometheus.")),
+        ("/ws", "get", _probe("Upgrade to a WebSocket; bearer header or ?ticket=.")),
+    ]
+
+
+def _upload(summary: str, status: int, schemas: _Schemas) -> Schema:
+    fields = schemas.fields(ImportOptions)["properties"]
+    properties = {name: fields[name] for name in ("import_type", "overwrite")}
+    properties["file"] = {"type": "string", "contentMediaType": "text/csv"}
+    form = {"type": "object", "required": ["file"], "properties": properties}
+    return {
+        "tags": ["imports"],
+        "summary": summary,
+        "requestBody": {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": form}},
+        },
+        "responses": _responses(status, schemas, ImportJob if status == 202 else ImportPreview),
+    }
+
+
+def _rejects() -> Schema:
+    id_ = {"type": "integer", "minimum": 1, "maximum": ID_MAX}
+    return {
+        "tags": ["imports"],
+        "summary": "Download the rows that were not imported, with the reasons.",
+        "parameters": [{"name": "import_id", "in": "path", "required": True, "schema": id_}],
+        "responses": {"200": {"description": "a CSV file", "content": {"text/csv": {}}}},
+    }
+
+
+def _probe(summary: str) -> Schema:
+    return {
+        "tags": ["service"],
+        "summary": summary,
+        "security": [],
+        "responses": {"200": {"description": "done"}},
+    }

@@ -1,0 +1,11 @@
+"""The HTTP surface, one row an operation."""
+
+from clarin_server.http.routes.accounts import ACCOUNTS
+from clarin_server.http.routes.contacts import CONTACTS
+from clarin_server.http.routes.imports import IMPORTS
+from clarin_server.http.routes.leads import LEADS
+from clarin_server.http.routes.pipelines import PIPELINES
+from clarin_server.http.routes.sign_in import SIGN_IN
+from clarin_server.http.routes.tags import TAGS
+
+ROWS = SIGN_IN + LEADS + PIPELINES + TAGS + CONTACTS + IMPORTS + ACCOUNTS

@@ -1,0 +1,16 @@
+"""Contacts."""
+
+from clarin_core.ports.views import Views
+from clarin_core.usecases.contacts import ContactUseCases
+from clarin_server.http.rows import delete, get, patch, post, put
+
+CONTACTS = (
+    get("/contacts", Views.contacts),
+    post("/contacts", ContactUseCases.create, status=201),
+    delete("/contacts/batch", ContactUseCases.delete_many, status=200),
+    get("/contacts/<contact_id>", Views.contact),
+    put("/contacts/<contact_id>", ContactUseCases.update),
+    patch("/contacts/<contact_id>", ContactUseCases.update),
+    delete("/contacts/<contact_id>", ContactUseCases.delete),
+    post("/contacts/<contact_id>/restore", ContactUseCases.restore),
+)

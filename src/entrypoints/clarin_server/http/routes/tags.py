@@ -1,0 +1,16 @@
+"""Tags and what they are on."""
+
+from clarin_core.ports.views import Views
+from clarin_core.usecases.tags import TagUseCases
+from clarin_server.http.rows import delete, get, patch, post, put
+
+TAGS = (
+    get("/tags", Views.tags),
+    post("/tags", TagUseCases.create, status=201),
+    put("/tags/<tag_id>", TagUseCases.update),
+    patch("/tags/<tag_id>", TagUseCases.update),
+    delete("/tags/<tag_id>", TagUseCases.delete),
+    post("/tags/assign", TagUseCases.assign),
+    post("/tags/remove", TagUseCases.remove),
+    get("/tags/entity/<target>/<target_id>", Views.tags_of),
+)

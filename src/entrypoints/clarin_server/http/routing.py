@@ -1,0 +1,129 @@
+"""Rows become handlers.
+
+All that can be read from a row's signature is read once, at the start; a row that cannot be
+bound stops the start. A request then passes these steps: credential, path, body or query,
+operation, answer.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+from sanic import HTTPResponse, Request
+
+from clarin_core.domain.actor import Actor
+from clarin_core.domain.command import Change
+from clarin_core.errors import Contention, Malformed
+from clarin_core.ports.views import Views
+from clarin_server.http.answers import answer, request_id_of
+from clarin_server.http.auth import authenticate
+from clarin_server.http.decoding import (
+    BODY_BYTES_MAX,
+    decode_body,
+    decode_id,
+    decode_query,
+    read_body,
+)
+from clarin_server.http.rows import Row
+from clarin_server.services import Services
+
+_TRIES = 3
+
+Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    name: str
+    type_: type[Struct]
+    decoder: "msgspec.json.Decoder[Struct]"
+    from_query: bool
+
+    async def read(self, request: Request) -> Struct:
+        body = b"" if self.from_query else await read_body(request, BODY_BYTES_MAX)
+        if self.from_query or (request.method == "DELETE" and not body):
+            return decode_query(request, self.type_)
+        value = decode_body(request, body, self.decoder)
+        return _with_precondition(request, value) if isinstance(value, Change) else value
+
+
+def bind(row: Row, services: Services) -> Handler:
+    """Return the handler of a row."""
+    input_ = _input(row)
+    call = _operation(row, services)
+    convert = {name: _from_path(row, name) for name in row.in_path}
+
+    async def handle(request: Request, **path: str) -> HTTPResponse:
+        arguments: dict[str, Any] = {}
+        if not row.is_public:
+            actor, _ = await authenticate(request, services.sign_in)
+            request.ctx.actor = arguments["actor"] = actor
+        elif "address" in row.parameters:
+            arguments["address"] = request.ip
+        arguments |= {name: convert[name](text) for name, text in path.items()}
+        if input_:
+            arguments[input_.name] = await input_.read(request)
+        value = await _patiently(call, arguments)
+        return answer(value, row.status, request_id_of(request))
+
+    return handle
+
+
+def _input(row: Row) -> _Input | None:
+    if row.input is None:
+        return None
+    name, type_ = row.input
+    return _Input(name, type_, msgspec.json.Decoder(type_), row.reads_query)
+
+
+def _operation(row: Row, services: Services) -> Callable[..., Awaitable[Any]]:
+    """Return the operation as a function of its arguments by name, the actor among them."""
+    name = row.operation.__name__
+    if row.owner != Views.__name__:
+        owner = services.owner_of(row.owner)
+        return getattr(owner, name)  # type: ignore[no-any-return]  # its hints are the row's
+
+    async def read(actor: Actor, **arguments: Any) -> Any:
+        return await getattr(services.storage.views(actor.account_id), name)(**arguments)
+
+    return read
+
+
+def _from_path(row: Row, name: str) -> Callable[[str], Any]:
+    """Return what makes a parameter of a path's text: an id, or a word of a closed list."""
+    hint = row.hints[name]
+    if isinstance(hint, type) and hint is not int:
+        return lambda text: _word(name, text, hint)
+    return lambda text: decode_id(name, text)
+
+
+def _word(name: str, text: str, hint: type) -> Any:
+    try:
+        return msgspec.convert(text, hint)
+    except msgspec.ValidationError as error:
+        raise Malformed(name, "is none of the known words") from error
+
+
+def _with_precondition(request: Request, change: Change) -> Change:
+    """Let If-Match stand for the field `version`."""
+    tag = request.headers.get("if-match")
+    if tag is None or tag == "*" or change.version is not UNSET:
+        return change
+    digits = tag.removeprefix("W/").strip('"')
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        raise Malformed("If-Match", "is not a version")
+    return msgspec.structs.replace(change, version=int(digits))
+
+
+async def _patiently(call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]) -> Any:
+    """Try again what nothing came of because others changed the same rows."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await call(**arguments)
+        except Contention:
+            await asyncio.sleep(random.uniform(0.01, 0.05))  # noqa: S311  (no secret)
+    return await call(**arguments)

@@ -1,0 +1,69 @@
+"""Listening, and stopping without cutting anybody off (R28)."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sanic import Sanic
+from sanic.server import AsyncioServer
+from sanic.server.protocols.websocket_protocol import WebSocketProtocol
+
+from clarin_server.http.context import App
+
+_DRAIN_S = 10.0
+_STEP_S = 0.05
+_BACKLOG = 1024
+
+
+@asynccontextmanager
+async def listen(app: App, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
+    """Serve on an address while inside; port 0 takes a free one.
+
+    On the way out: no new connections, sockets closed with 1012, requests in flight finished
+    within 10 seconds. Raises OSError when the address cannot be had.
+    """
+    listening = _bind(host, port)
+    server = await app.create_server(
+        sock=listening, protocol=WebSocketProtocol, backlog=_BACKLOG
+    )
+    assert server is not None
+    listener = server.server
+    assert listener is not None
+    await server.startup()
+    await server.before_start()
+    async with app.ctx.hub.running():
+        await server.start_serving()
+        await server.after_start()
+        try:
+            yield listening.getsockname()[:2]
+        finally:
+            await server.before_stop()
+            listener.close()
+    await _drain(server)
+    await server.after_stop()
+    Sanic.unregister_app(app)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+async def _drain(server: AsyncioServer) -> None:
+    """Wait for requests in flight; what is idle or too slow is closed."""
+    for _ in range(int(_DRAIN_S / _STEP_S)):
+        for connection in list(server.connections):
+            connection.close_if_idle()
+        if not server.connections:
+            return
+        await asyncio.sleep(_STEP_S)
+    for connection in list(server.connections):
+        connection.abort()

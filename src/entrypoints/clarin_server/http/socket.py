@@ -1,0 +1,77 @@
+"""One client's WebSocket, as the hub sees it."""
+
+import asyncio
+from datetime import datetime
+
+from sanic.server.websockets.impl import WebsocketImplProtocol
+from websockets.protocol import State
+
+from clarin_core.domain.accounts import Standing
+from clarin_core.domain.ids import AccountId, SessionId
+from clarin_core.errors import Unauthorized
+from clarin_core.ports.small import Claims
+from clarin_server.metrics import Metrics
+
+ENDED = (4001, "sign_in_ended")
+SLOW = (4008, "slow_consumer")
+RESTART = (1012, "service_restart")
+
+_BUFFER_BYTES_MAX = 1024 * 1024
+_SEND_TIMEOUT_S = 10.0
+
+
+class Socket:
+    """A signed-in client. `seq` is the last event sent to it; only a live one gets the next."""
+
+    def __init__(self, websocket: WebsocketImplProtocol, claims: Claims, metrics: Metrics) -> None:
+        assert websocket.io_proto is not None  # It is there from the handshake on.
+        self.websocket = websocket
+        self._protocol = websocket.io_proto
+        self.account_id: AccountId = claims.account_id
+        self.session_id: SessionId = claims.session_id
+        self.seq = 0
+        self.live = False
+        self.catching_up = asyncio.Lock()
+        self._claims = claims
+        self._metrics = metrics
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames may still be written."""
+        return self.websocket.ws_proto.state is State.OPEN
+
+    def write(self, frame: bytes) -> None:
+        """Hand a frame to the transport without waiting; a client that does not read is closed."""
+        transport = self._protocol.transport
+        if not self.is_open or transport is None:
+            return
+        if transport.get_write_buffer_size() > _BUFFER_BYTES_MAX:
+            self._metrics.slow_consumer()
+            self.close(*SLOW)
+        else:
+            transport.write(frame)
+
+    async def send(self, frame: bytes) -> None:
+        """Hand a frame to the transport when the client reads; who reads nothing is closed."""
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                if self.is_open:
+                    await self._protocol.send(frame)
+        except TimeoutError:
+            self._metrics.slow_consumer()
+            self.close(*SLOW)
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why and hang up; the client may take a while to say goodbye, we do not wait."""
+        self.live = False
+        self.websocket.fail_connection(code, reason)
+
+    def has_ended(self, standing: Standing | None, at: datetime) -> bool:
+        """Return whether the credential of this socket no longer counts."""
+        if standing is None or self._claims.expires_at <= at:
+            return True
+        try:
+            standing.verify(self._claims.token_version)
+        except Unauthorized:
+            return True
+        return False

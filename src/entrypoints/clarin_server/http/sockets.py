@@ -1,0 +1,150 @@
+"""`GET /ws`: sign-in, upgrade, and what a client may say."""
+
+import asyncio
+from time import monotonic
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from msgspec import Meta, Struct
+from sanic import Request
+from sanic.exceptions import WebsocketClosed
+from sanic.server.protocols.websocket_protocol import WebSocketProtocol
+
+from clarin_core.domain.ids import ID_MAX
+from clarin_core.errors import Forbidden, Malformed
+from clarin_core.ports.small import Claims
+from clarin_core.usecases.sign_in import SignInUseCases
+from clarin_server.http.auth import authenticate, origin_allowed
+from clarin_server.http.context import App
+from clarin_server.http.frames import text_frame
+from clarin_server.http.live import Room
+from clarin_server.http.socket import Socket
+
+_GREETING_S = 1.0
+_FRAMES_PER_SECOND = 20
+_FAULTS_MAX = 3
+_TICKET_MAX = 128
+
+_log = structlog.get_logger(component="WS")
+
+
+class _Resume(Struct, frozen=True):
+    after: Annotated[int, Meta(ge=0, le=ID_MAX)]
+    epoch: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class _Said(Struct, frozen=True):
+    event: Annotated[str, Meta(max_length=32)]
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+async def open_socket(app: App, request: Request) -> None:
+    """Upgrade a signed-in request and stay until the client is gone."""
+    if not origin_allowed(request, app.ctx.settings.cors_origins):
+        raise Forbidden("a page of an allowed origin")
+    if request.headers.get("upgrade", "").lower() != "websocket":
+        raise Malformed("Upgrade", "must be websocket")
+    claims = await _who(app, request)
+    websocket = await _protocol(request).websocket_handshake(request)
+    socket = Socket(websocket, claims, app.ctx.metrics)
+    try:
+        await _stay(app, socket)
+    except (WebsocketClosed, asyncio.CancelledError):
+        pass  # The client is gone, or the server says goodbye.
+    except Exception as error:
+        _log.error("socket failed", account_id=claims.account_id, exc_info=error)
+        socket.close(1011, "internal_error")
+
+
+def _protocol(request: Request) -> WebSocketProtocol:
+    assert isinstance(request.transport, asyncio.Transport)
+    protocol = request.transport.get_protocol()
+    assert isinstance(protocol, WebSocketProtocol)
+    return protocol
+
+
+async def _who(app: App, request: Request) -> Claims:
+    sign_in: SignInUseCases = app.ctx.services.sign_in
+    ticket = request.args.get("ticket")
+    if ticket and len(ticket) <= _TICKET_MAX:
+        return (await sign_in.redeem(ticket))[1]
+    return (await authenticate(request, sign_in))[1]
+
+
+async def _stay(app: App, socket: Socket) -> None:
+    room = await app.ctx.hub.join(socket)
+    talk = _Talk(socket, room)
+    try:
+        await talk.greet()
+        while await talk.listen():
+            pass
+    finally:
+        app.ctx.hub.leave(room, socket)
+
+
+class _Talk:
+    """What one client says, within its bounds."""
+
+    def __init__(self, socket: Socket, room: Room) -> None:
+        self._socket = socket
+        self._room = room
+        self._faults = 0
+        self._second = 0.0
+        self._frames = 0
+
+    async def greet(self) -> None:
+        """Give the client a second to resume before it becomes live (see `live`)."""
+        first = await self._socket.websocket.recv(timeout=_GREETING_S)
+        if first is not None:
+            await self._hear(first)
+        if not self._socket.live:
+            await self._room.catch_up(self._socket, self._socket.seq)
+
+    async def listen(self) -> bool:
+        """Hear the next thing; False when the client is gone."""
+        said = await self._socket.websocket.recv()
+        if said is None:
+            return False
+        self._count()
+        await self._hear(said)
+        return self._socket.is_open
+
+    async def _hear(self, said: str | bytes) -> None:
+        try:
+            message = msgspec.json.decode(_text(said), type=_Said)
+            if message.event == "ping":
+                self._say("pong", {})
+            elif message.event == "resume":
+                resume = msgspec.json.decode(message.data, type=_Resume)
+                await self._room.resume(self._socket, resume.epoch, resume.after)
+            else:
+                raise Malformed("event", "is none that a client may send")
+        except (Malformed, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        """Say what was wrong; the third time is the last."""
+        self._faults += 1
+        text = str(error) if isinstance(error, Malformed | msgspec.ValidationError) else "not JSON"
+        self._say("error", {"code": "bad_request", "error": text})
+        if self._faults >= _FAULTS_MAX:
+            self._socket.close(1008, "bad_frames")
+
+    def _count(self) -> None:
+        """Close a client that says more than 20 things in a second."""
+        now = monotonic()
+        if now - self._second >= 1:
+            self._second, self._frames = now, 0
+        self._frames += 1
+        if self._frames > _FRAMES_PER_SECOND:
+            self._socket.close(4029, "too_many_frames")
+
+    def _say(self, event: str, data: dict[str, Any]) -> None:
+        self._socket.write(text_frame({"event": event, "data": data}))
+
+
+def _text(said: str | bytes) -> bytes:
+    if isinstance(said, bytes):
+        raise Malformed("frame", "must be text")
+    return said.encode()
