@@ -34,10 +34,14 @@ class ContactDraft(Struct, kw_only=True, omit_defaults=True):
     kommo_id: KommoId | None = None
 
     @property
+    def full_name(self) -> str:
+        """Name and last name, empty without either."""
+        return " ".join(filter(None, (self.name, self.last_name)))
+
+    @property
     def display_name(self) -> str | None:
         """What people see: custom name, else name and last name, push name, phone (CT3)."""
-        full = " ".join(filter(None, (self.name, self.last_name)))
-        return self.custom_name or full or self.push_name or self.phone
+        return self.custom_name or self.full_name or self.push_name or self.phone
 
 
 class Contact(ContactDraft, Perishable, kw_only=True, omit_defaults=True):

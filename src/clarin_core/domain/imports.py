@@ -1,5 +1,6 @@
 """Imports: a file becomes leads and contacts row by row, each with an outcome."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Annotated
@@ -8,11 +9,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clarin_core.domain.actor import Origin
 from clarin_core.domain.command import Command
+from clarin_core.domain.csv_import import ImportRow, RejectedRow
 from clarin_core.domain.entity import Living
 from clarin_core.domain.ids import ContactId, ImportId, LeadId
 from clarin_core.domain.paging import PageQuery
 
 BATCH_ROWS = 500
+PREVIEW_ROWS = 20
 
 
 class ImportKind(Enum):
@@ -57,9 +60,9 @@ class ImportCounts(Struct, kw_only=True):
     duplicate: int = 0
     invalid: int = 0
 
-    def add(self, results: "list[RowOutcome]") -> None:
+    def add(self, outcomes: "Sequence[RowOutcome]") -> None:
         """Count some more rows."""
-        for outcome in results:
+        for outcome in outcomes:
             name = outcome.result.value
             setattr(self, name, getattr(self, name) + 1)
 
@@ -88,6 +91,22 @@ class ImportJob(ImportDraft, Living, kw_only=True, omit_defaults=True):
     counts: ImportCounts
     error: str | None = None
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether there is something to do."""
+        return self.state in (ImportState.UPLOADED, ImportState.RUNNING)
+
+    def advance(self, outcomes: "Sequence[RowOutcome]", *, is_last: bool, at: datetime) -> None:
+        """Count the outcomes of the next rows; the last ones end the import."""
+        self.counts.add(outcomes)
+        self.rows_done += len(outcomes)
+        self.state = ImportState.DONE if is_last else ImportState.RUNNING
+        self.touch(at)
+
+    def fail(self, error: str, *, at: datetime) -> None:
+        """Give up; what is done stays done, and the file may be uploaded again."""
+        self.alter({"state": ImportState.FAILED, "error": error}, at=at)
+
 
 class RowOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of row `row`, counted from 1 after the header."""
@@ -99,6 +118,19 @@ class RowOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str | None = None
     field: str | None = None
     reason: str | None = None
+
+
+class ImportPreview(Struct, frozen=True, kw_only=True):
+    """How a file would be read: its columns by field, its first good and its first bad rows."""
+
+    encoding: str
+    separator: str
+    columns: dict[str, tuple[str, ...]]
+    ignored: tuple[str, ...]
+    valid: int
+    invalid: int
+    rows: list[ImportRow]
+    rejects: list[RejectedRow]
 
 
 class OutcomeQuery(PageQuery, frozen=True, kw_only=True):

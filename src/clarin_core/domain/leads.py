@@ -9,8 +9,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any
 
-from clarin_core.domain.phone import PhoneNumber
 from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import force_setattr
 
 from clarin_core.domain.command import Age, Change, Command, Email, Name, Notes, Phone, ShortName
 from clarin_core.domain.custom_fields import CustomFields, check_custom_fields
@@ -24,9 +24,10 @@ from clarin_core.domain.paging import (
     PageQuery,
     SearchText,
 )
+from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.pipelines import Pipeline, Stage, StageKind
-from clarin_core.domain.tags import TagName
-from clarin_core.domain.time import Instant
+from clarin_core.domain.tags import TagName, clean_tag_names
+from clarin_core.domain.time import Instant, check_instant
 from clarin_core.errors import Invalid
 
 PERSON_FIELDS = ("phone", "email", "company", "last_name", "short_name", "age")
@@ -165,6 +166,7 @@ class NewLead(Command, frozen=True, kw_only=True):
         """Raise Invalid for a lead of whom nothing is known, or with odd custom fields."""
         super().__post_init__()
         check_custom_fields(self.custom_fields)
+        force_setattr(self, "tags", clean_tag_names("tags", self.tags))
         if self.name is None and self.phone is None and self.contact_id is None:
             raise Invalid("name", "or phone or contact_id is needed")
 
@@ -253,6 +255,13 @@ class LeadFilter(Command, frozen=True, kw_only=True):
     source: ShortName | UnsetType = UNSET
     created_from: Instant | UnsetType = UNSET
     created_to: Instant | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Bound the instants; raises Invalid."""
+        super().__post_init__()
+        for name in ("created_from", "created_to"):
+            if (at := getattr(self, name)) is not UNSET:
+                force_setattr(self, name, check_instant(name, at))
 
 
 class LeadQuery(LeadFilter, Paged, frozen=True, kw_only=True):

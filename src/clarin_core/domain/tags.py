@@ -1,18 +1,23 @@
 """Tags: labels on leads and contacts, unique by name without regard to case."""
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import force_setattr
 
 from clarin_core.domain.command import Change, Command
 from clarin_core.domain.entity import Entity
 from clarin_core.domain.ids import ID_MAX, KommoId, TagId
 from clarin_core.domain.paging import PageQuery, SearchText
 from clarin_core.domain.pipelines import DEFAULT_COLOR, Color
+from clarin_core.domain.text import clean_text
 from clarin_core.errors import Invalid
 
-TagName = Annotated[str, Meta(min_length=1, max_length=100)]
+NAME_MAX = 100
+
+TagName = Annotated[str, Meta(min_length=1, max_length=NAME_MAX)]
 _TargetId = Annotated[int, Meta(ge=1, le=ID_MAX)]
 
 
@@ -53,12 +58,23 @@ class NewTag(Command, frozen=True, kw_only=True):
     name: TagName
     color: Color = DEFAULT_COLOR
 
+    def __post_init__(self) -> None:
+        """Put the name in its display form."""
+        super().__post_init__()
+        force_setattr(self, "name", tag_name(self.name))
+
 
 class TagChange(Change, frozen=True, kw_only=True):
     """A partial update of a tag."""
 
     name: TagName | UnsetType = UNSET
     color: Color | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Put the name, if one is given, in its display form."""
+        super().__post_init__()
+        if self.name is not UNSET:
+            force_setattr(self, "name", tag_name(self.name))
 
 
 class TagQuery(PageQuery, frozen=True, kw_only=True):
@@ -91,6 +107,12 @@ class TagAssignment(Command, frozen=True, kw_only=True):
 def tag_name(raw: str) -> str:
     """Return a tag's display form: inner blanks collapsed."""
     return " ".join(raw.split())
+
+
+def clean_tag_names(field: str, raw: Iterable[str]) -> frozenset[str]:
+    """Return names in their display form; raises Invalid for one that is no name."""
+    clean = (clean_text(field, name, shortest=1, longest=NAME_MAX, lines=False) for name in raw)
+    return frozenset(map(tag_name, clean))
 
 
 def tag_key(name: str) -> str:

@@ -63,6 +63,10 @@ class LeadStore(Protocol):
         """Return the oldest open lead in a pipeline of each contact that has one."""
         ...
 
+    async def of_contacts(self, contact_ids: Collection[ContactId]) -> list[Lead]:
+        """Return the live leads of some contacts, locked, by id."""
+        ...
+
     async def by_kommo(self, kommo_ids: Collection[KommoId]) -> dict[KommoId, Lead]:
         """Return the live leads with these Kommo ids, locked."""
         ...
@@ -105,7 +109,8 @@ class ContactStore(Protocol):
     async def phoneless(self, names: Collection[str], *, source: str) -> dict[str, Contact]:
         """Return live contacts of a source without a phone by name, the oldest of each, locked.
 
-        Names match by `text.fold`; the answer's keys are the folded names.
+        A contact's name is its `full_name`; names match by `text.fold`, and the answer's keys
+        are the folded names.
         """
         ...
 

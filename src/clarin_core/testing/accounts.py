@@ -109,9 +109,7 @@ class AccountLaws(Contract):
     async def test_a_member_has_the_role_that_was_given(self, account: Tenant, role: Role) -> None:
         """Section 3.1: the membership is the only source of the role."""
         user_id = await account.hire(Role.AGENT)
-        wanted = Membership(
-            account_id=account.id, user_id=user_id, role=role, is_default=True
-        )
+        wanted = Membership(account_id=account.id, user_id=user_id, role=role, is_default=True)
         async with account.begin() as tx:
             await tx.members.put(wanted)
         async with account.begin() as tx:
@@ -154,9 +152,7 @@ class AccountLaws(Contract):
         user_id = await account.hire(Role.ADMIN, is_default=True)
         async with other.begin() as tx:
             await tx.members.put(
-                Membership(
-                    account_id=other.id, user_id=user_id, role=Role.AGENT, is_default=True
-                )
+                Membership(account_id=other.id, user_id=user_id, role=Role.AGENT, is_default=True)
             )
         async with self.storage.directory() as directory:
             places = await directory.users.memberships(user_id)

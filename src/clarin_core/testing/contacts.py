@@ -30,7 +30,12 @@ class ContactLaws(Contract):
         """No field is lost on the way; a new contact starts at version 1."""
         async with account.begin() as tx:
             ((contact, is_new),) = await tx.contacts.claim([draft], at=at)
-        assert (is_new, contact.version, contact.created_at, contact.updated_at) == (True, 1, at, at)
+        assert (is_new, contact.version, contact.created_at, contact.updated_at) == (
+            True,
+            1,
+            at,
+            at,
+        )
         assert as_draft(contact) == draft
         async with account.begin() as tx:
             assert await tx.contacts.get(contact.id) == contact
@@ -157,7 +162,10 @@ class ContactLaws(Contract):
     @law()
     async def test_people_without_a_phone_are_found_by_name(self, account: Tenant) -> None:
         """IM3: a repeated import finds whom it made, the oldest of each name, by `fold`."""
-        oldest = await account.add_contact(name="José  Díaz", source="csv_import", at=NOON)
+        oldest = await account.add_contact(
+            name="José", last_name=" Díaz", source="csv_import", at=NOON
+        )
+        await account.add_contact(name="José", source="csv_import", at=NOON)
         await account.add_contact(name="jose diaz", source="csv_import", at=LATER)
         await account.add_contact(name="Jose Diaz", source="manual", at=NOON)
         await account.add_contact(name="Eva", source="csv_import", phone=PHONE)

@@ -156,9 +156,7 @@ def _pipeline(new: NewPipeline, **fields: Any) -> Pipeline:
         Stage(id=StageId(place + 1), position=place, **asdict(stage))
         for place, stage in enumerate(new.stages or ())
     ]
-    return Pipeline(
-        name=new.name, description=new.description, position=0, stages=stages, **fields
-    )
+    return Pipeline(name=new.name, description=new.description, position=0, stages=stages, **fields)
 
 
 def _life() -> dict[str, SearchStrategy[Any]]:

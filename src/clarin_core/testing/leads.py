@@ -134,6 +134,18 @@ class LeadLaws(Contract):
         async with account.begin() as tx:
             assert await tx.leads.by_kommo([KOMMO]) == {}
 
+    @law()
+    async def test_contacts_give_their_live_leads(self, account: Tenant) -> None:
+        """IM3: closed leads count too, deleted ones and those of others do not."""
+        ana, eva = await account.add_contact(name="Ana"), await account.add_contact(name="Eva")
+        won = await account.add_lead(contact_id=ana.id, status=LeadStatus.WON)
+        mine = await account.add_lead(contact_id=ana.id)
+        await account.delete_lead((await account.add_lead(contact_id=ana.id)).id)
+        await account.add_lead(contact_id=eva.id)
+        await account.add_lead()
+        async with account.begin() as tx:
+            assert await tx.leads.of_contacts([ana.id]) == [won, mine]
+
     @law(rows=st.lists(st.tuples(st.sampled_from(LeadStatus), strategies.hours(), st.booleans())))
     async def test_open_in_finds_the_oldest_open_lead(
         self, account: Tenant, rows: list[tuple[LeadStatus, datetime, bool]]

@@ -1,26 +1,40 @@
 """The contract of a storage: every law of every noun, in one class to extend."""
 
 from clarin_core.testing.accounts import AccountLaws
+from clarin_core.testing.contact_lists import ContactListLaws
 from clarin_core.testing.contacts import ContactLaws
 from clarin_core.testing.events import EventLaws
+from clarin_core.testing.history import HistoryLaws
 from clarin_core.testing.imports import ImportLaws
+from clarin_core.testing.lead_lists import LeadListLaws
 from clarin_core.testing.leads import LeadLaws
+from clarin_core.testing.paging import PagingLaws
 from clarin_core.testing.pipelines import PipelineLaws
+from clarin_core.testing.purge import PurgeLaws
 from clarin_core.testing.sign_in import SignInLaws
+from clarin_core.testing.statements import StatementLaws
 from clarin_core.testing.tags import TagLaws
+from clarin_core.testing.tenancy import TenancyLaws
 from clarin_core.testing.transactions import TransactionLaws
 
 
 class StorageContract(
     TransactionLaws,
     EventLaws,
+    TenancyLaws,
+    PagingLaws,
+    PurgeLaws,
+    HistoryLaws,
     LeadLaws,
+    LeadListLaws,
     ContactLaws,
+    ContactListLaws,
     PipelineLaws,
     TagLaws,
     ImportLaws,
     AccountLaws,
     SignInLaws,
+    StatementLaws,
 ):
     """What a storage must keep; extend it, and say in `open` how to open yours.
 

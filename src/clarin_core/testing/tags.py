@@ -58,10 +58,10 @@ class TagLaws(Contract):
         for caught in (added, saved):
             assert (caught.value.code, caught.value.id) == ("tag_exists", tag.id)
 
-    @law(names=st.lists(strategies.tag_names() | st.sampled_from(["Vip", "VIP", "vip "]), max_size=6))
-    async def test_a_claim_gives_each_name_one_tag(
-        self, account: Tenant, names: list[str]
-    ) -> None:
+    @law(
+        names=st.lists(strategies.tag_names() | st.sampled_from(["Vip", "VIP", "vip "]), max_size=6)
+    )
+    async def test_a_claim_gives_each_name_one_tag(self, account: Tenant, names: list[str]) -> None:
         """Section 2: spellings that differ in case and blanks are one tag, made once."""
         (vip,) = await account.add_tags("vip")
         async with account.begin() as tx:
@@ -147,9 +147,7 @@ class TagLaws(Contract):
         assert await account.views.tags_of(TagTarget.CONTACT, contact.id) == []
 
     @law(target=targets)
-    async def test_what_is_deleted_shows_no_tags(
-        self, account: Tenant, target: TagTarget
-    ) -> None:
+    async def test_what_is_deleted_shows_no_tags(self, account: Tenant, target: TagTarget) -> None:
         """SD1: the tags of a hidden record cannot be read, and are back with it."""
         (one, *_), tags = await target_ids(account, target), await account.add_tags("vip")
         await account.link(target, *links_of([one], tags))

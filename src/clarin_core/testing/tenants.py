@@ -126,9 +126,7 @@ class Tenant:
             user = await directory.users.add(person(), password_hash="$hash")
             inside = await directory.enter(self.id)
             await inside.members.put(
-                Membership(
-                    account_id=self.id, user_id=user.id, role=role, is_default=is_default
-                )
+                Membership(account_id=self.id, user_id=user.id, role=role, is_default=is_default)
             )
         return user.id
 

@@ -1,5 +1,6 @@
 """What one can do with pipelines and their stages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,13 +79,7 @@ class PipelineUseCases:
         actor.require_admin()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             pipeline = await tx.pipelines.get(pipeline_id)
-            if len(pipeline.stages) >= STAGES_MAX:
-                raise Conflict("conflict", f"a pipeline has at most {STAGES_MAX} stages")
-            await tx.pipelines.add_stages(pipeline_id, [new])
-            pipeline = await tx.pipelines.get(pipeline_id)
-            pipeline.touch(self.clock())
-            await _save(tx, pipeline)
-        return pipeline
+            return await add_stages(tx, pipeline, [new], at=self.clock())
 
     async def update_stage(
         self, actor: Actor, pipeline_id: PipelineId, stage_id: StageId, change: StageChange
@@ -125,6 +120,19 @@ class PipelineUseCases:
             if pipeline.reorder(order.stage_ids, at=self.clock()):
                 await _save(tx, pipeline)
         return pipeline
+
+
+async def add_stages(
+    tx: Transaction, pipeline: Pipeline, new: Sequence[NewStage], *, at: datetime
+) -> Pipeline:
+    """Put stages behind a pipeline's others and announce it; return the pipeline as it is then."""
+    if len(pipeline.stages) + len(new) > STAGES_MAX:
+        raise Conflict("conflict", f"a pipeline has at most {STAGES_MAX} stages")
+    await tx.pipelines.add_stages(pipeline.id, new)
+    grown = await tx.pipelines.get(pipeline.id)
+    grown.touch(at)
+    await _save(tx, grown)
+    return grown
 
 
 async def _save(tx: Transaction, pipeline: Pipeline) -> None:

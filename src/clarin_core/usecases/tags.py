@@ -122,10 +122,17 @@ async def link_tags(
     tx: Transaction, target: TagTarget, target_id: int, tags: Collection[TagId]
 ) -> None:
     """Put tags on a record and announce those that are new on it."""
-    if tags and (
-        new := await tx.tags.link(target, _links(target_id, tags), origin=TagOrigin.LOCAL)
-    ):
+    if tags:
+        await add_links(tx, target, _links(target_id, tags))
+
+
+async def add_links(
+    tx: Transaction, target: TagTarget, links: Collection[TagLink]
+) -> list[TagLink]:
+    """Put tags on records; announce and return the links that are new."""
+    if new := await tx.tags.link(target, links, origin=TagOrigin.LOCAL):
         tx.emit(_TAGGED[target](links=new))
+    return new
 
 
 async def _require_target(tx: Transaction, assignment: TagAssignment) -> None:

@@ -2,13 +2,14 @@
 
 import re
 import secrets
+from asyncio import CancelledError
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 from sanic import HTTPResponse, Request
-from sanic.exceptions import SanicException
+from sanic.exceptions import MethodNotAllowed, SanicException
 
 from clarin_core.domain.paging import Page
 from clarin_core.errors import (
@@ -16,8 +17,6 @@ from clarin_core.errors import (
     Conflict,
     Invalid,
     Kind,
-    RateLimited,
-    Unavailable,
 )
 
 STATUS: Final[Mapping[Kind, int]] = {
@@ -44,7 +43,7 @@ _CODES = {
     431: "too_large",
     503: "unavailable",
 }
-_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 encoder = msgspec.json.Encoder()
@@ -64,7 +63,7 @@ def request_id_of(request: Request | None) -> str:
 
 def answer(value: Any, status: int, request_id: str) -> HTTPResponse:
     """Return a value as JSON; a page's place in the log goes into the header Clarin-Seq."""
-    headers = {**_HEADERS, "X-Request-ID": request_id}
+    headers = {**HEADERS, "X-Request-ID": request_id}
     if value is None:
         return HTTPResponse(status=status, headers=headers)
     if isinstance(value, Page) and value.seq is not UNSET:
@@ -84,8 +83,10 @@ def problem(error: BaseException, request_id: str) -> HTTPResponse:
     if isinstance(error, Conflict) and error.id is not None:
         body["id"] = error.id
     response = answer(body, status, request_id)
-    if isinstance(error, RateLimited | Unavailable):
-        response.headers["Retry-After"] = str(error.retry_after_s)
+    if status in (429, 503):
+        response.headers["Retry-After"] = str(getattr(error, "retry_after_s", 1))
+    if isinstance(error, MethodNotAllowed):
+        response.headers.update(error.headers)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -97,4 +98,6 @@ def _status_code_text(error: BaseException) -> tuple[int, str, str]:
     if isinstance(error, SanicException) and error.status_code in _CODES:
         code = _CODES[error.status_code]
         return error.status_code, code, code.replace("_", " ")
+    if isinstance(error, CancelledError):  # The caller hung up, or the server goes down.
+        return 503, "unavailable", "the request was cut off"
     return 500, "internal", "internal error"

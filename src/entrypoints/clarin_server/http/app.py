@@ -1,32 +1,28 @@
 """The Sanic application, made anew by each caller; nothing is opened here."""
 
-import structlog
 from sanic import Config, HTTPResponse, Request, Sanic
 from sanic.handlers import ErrorHandler
 
-from clarin_server.http.answers import problem, request_id_of
-from clarin_server.http.auth import preflight
+from clarin_server.http.auth import allow_origin, preflight
 from clarin_server.http.context import App, Context
 from clarin_server.http.live import Hub
-from clarin_server.http.observing import Observer
+from clarin_server.http.observing import Observer, failure
 from clarin_server.http.openapi import add_documents
 from clarin_server.http.probes import add_probes
 from clarin_server.http.routes import ROWS
 from clarin_server.http.routing import Handler, bind
 from clarin_server.http.sockets import open_socket
-from clarin_server.http.uploads import Uploads
+from clarin_server.http.uploads import FORM_BYTES_MAX, Uploads
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
-
-_log = structlog.get_logger(component="API")
 
 _SANIC: dict[str, str | bool | int | float | None] = {
     "ACCESS_LOG": False,
     "AUTO_EXTEND": False,
     "MOTD": False,
-    "TOUCHUP": True,  # Takes out what nobody listens to; without it answers carry odd headers.
     "REQUEST_MAX_HEADER_SIZE": 8192,
+    "REQUEST_MAX_SIZE": FORM_BYTES_MAX,  # What nobody read; handlers have limits of their own.
     "REQUEST_TIMEOUT": 15,
     "RESPONSE_TIMEOUT": 30,
     "KEEP_ALIVE_TIMEOUT": 75,
@@ -47,9 +43,9 @@ class Errors(ErrorHandler):
         """Return the answer to a request that no handler took."""
         if request and (asked := preflight(request, self._settings.cors_origins)):
             return asked
-        response = problem(exception, request_id_of(request))
-        if response.status == 500:
-            _log.error("request failed", request_id=request_id_of(request), exc_info=exception)
+        response = failure(exception, request)
+        if request:
+            allow_origin(request, response, self._settings.cors_origins)
         return response
 
 
@@ -95,4 +91,4 @@ def _add_socket(app: App) -> None:
         await open_socket(app, request)
 
     setattr(socket, "is_websocket", True)  # noqa: B010  (Sanic then expects no response)
-    app.add_route(socket, "/ws", name="socket")
+    app.add_route(socket, "/ws", name="socket", stream=True)

@@ -15,6 +15,7 @@ from clarin_server.http.answers import request_id_of
 
 _TOKEN_MAX = 4096
 _PREFLIGHT_SECONDS = "600"
+_EXPOSED = "Clarin-Seq, Content-Disposition, ETag, Retry-After, X-Request-ID"
 
 
 async def authenticate(request: Request, sign_in: SignInUseCases) -> tuple[Actor, Claims]:
@@ -42,7 +43,7 @@ def allow_origin(request: Request, response: HTTPResponse, allowed: Collection[s
     response.headers["Vary"] = "Origin"
     if origin in allowed:
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "Clarin-Seq, ETag, X-Request-ID"
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
 
 
 def preflight(request: Request, allowed: Collection[str]) -> HTTPResponse | None:

@@ -17,6 +17,12 @@ _QUERY_BYTES_MAX = 4096
 _QUERY_FIELDS_MAX = 50
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _FIELD = re.compile(r"`\$\.([A-Za-z_]\w{0,63})|(?:required|unknown) field `([^`]{1,64})`")
+# The library's words, and ours for those that would repeat what was sent (R26).
+_REASONS = {
+    "Invalid enum value": "is none of the known values",
+    "Object contains unknown field": "is not a field of this request",
+    "Object missing required field": "is needed",
+}
 _MALFORMED_WHEN_OUT_OF_BOUNDS = {"page", "limit", "after", "sort"}
 
 T = TypeVar("T", bound=Struct)
@@ -118,4 +124,5 @@ def _field(error: msgspec.ValidationError) -> str | None:
 
 def _reason(error: msgspec.ValidationError) -> str:
     text, _, _ = str(error).partition(" - at `")
-    return text[0].lower() + text[1:]
+    ours = (reason for beginning, reason in _REASONS.items() if text.startswith(beginning))
+    return next(ours, text[0].lower() + text[1:])

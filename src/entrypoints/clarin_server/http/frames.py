@@ -55,7 +55,7 @@ def frame_of(account_id: AccountId, recorded: Recorded) -> bytes:
             "seq": recorded.seq,
             "at": recorded.at,
             "account_id": account_id,
-            "data": data,
+            "data": {key: value for key, value in data.items() if value is not None},
         }
     )
 

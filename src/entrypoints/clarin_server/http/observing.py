@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from sanic import HTTPResponse, Request
 
-from clarin_core.errors import ClarinError, Unavailable
+from clarin_core.errors import Unavailable
 from clarin_server.http.answers import problem, request_id_of
 from clarin_server.http.auth import allow_origin
 from clarin_server.http.context import App
@@ -45,13 +45,19 @@ class Observer:
         self._in_flight += 1
         try:
             return await handler(request, **path)
-        except ClarinError as error:
-            return problem(error, request_id_of(request))
         except Exception as error:
-            _log.error("request failed", request_id=request_id_of(request), exc_info=error)
-            return problem(error, request_id_of(request))
+            return failure(error, request)
         finally:
             self._in_flight -= 1
+
+
+def failure(error: BaseException, request: Request | None) -> HTTPResponse:
+    """Return the answer to what went wrong; a bug of ours is logged with its trace."""
+    request_id = request_id_of(request)
+    response = problem(error, request_id)
+    if response.status == 500:
+        _log.error("request failed", request_id=request_id, exc_info=error)
+    return response
 
 
 def _log_request(request: Request, template: str, status: int, seconds: float) -> None:

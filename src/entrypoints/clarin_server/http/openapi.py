@@ -75,8 +75,8 @@ def add_documents(app: App) -> None:
         headers = {"Content-Security-Policy": _PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
         return HTTPResponse(as_page, 200, headers, "text/html; charset=utf-8")
 
-    app.add_route(openapi, "/openapi.json", methods=["GET", "HEAD"])
-    app.add_route(docs, "/docs", methods=["GET", "HEAD"])
+    for path, handler in (("/openapi.json", openapi), ("/docs", docs)):
+        app.add_route(handler, path, methods=["GET", "HEAD"], stream=True)
 
 
 class _Schemas:

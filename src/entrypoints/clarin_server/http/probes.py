@@ -27,4 +27,4 @@ def add_probes(app: App) -> None:
         return HTTPResponse(app.ctx.metrics.text(), content_type=_METRICS_TYPE)
 
     for path, handler in (("/health", health), ("/ready", ready), ("/metrics", metrics)):
-        app.add_route(handler, path, methods=["GET", "HEAD"], name=handler.__name__)
+        app.add_route(handler, path, methods=["GET", "HEAD"], name=handler.__name__, stream=True)

@@ -43,8 +43,7 @@ class _Input:
     decoder: "msgspec.json.Decoder[Struct]"
     from_query: bool
 
-    async def read(self, request: Request) -> Struct:
-        body = b"" if self.from_query else await read_body(request, BODY_BYTES_MAX)
+    def read(self, request: Request, body: bytes) -> Struct:
         if self.from_query or (request.method == "DELETE" and not body):
             return decode_query(request, self.type_)
         value = decode_body(request, body, self.decoder)
@@ -65,8 +64,9 @@ def bind(row: Row, services: Services) -> Handler:
         elif "address" in row.parameters:
             arguments["address"] = request.ip
         arguments |= {name: convert[name](text) for name, text in path.items()}
+        body = await read_body(request, BODY_BYTES_MAX)  # Also where nothing is wanted of it.
         if input_:
-            arguments[input_.name] = await input_.read(request)
+            arguments[input_.name] = input_.read(request, body)
         value = await _patiently(call, arguments)
         return answer(value, row.status, request_id_of(request))
 

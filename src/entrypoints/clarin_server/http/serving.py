@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from sanic import Sanic
 from sanic.server import AsyncioServer
@@ -20,29 +20,21 @@ _BACKLOG = 1024
 async def listen(app: App, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
     """Serve on an address while inside; port 0 takes a free one.
 
-    On the way out: no new connections, sockets closed with 1012, requests in flight finished
-    within 10 seconds. Raises OSError when the address cannot be had.
+    On the way out, however it comes: no new connections, sockets closed with 1012, requests in
+    flight finished within 10 seconds. Raises OSError when the address cannot be had. The
+    application is used up in any case.
     """
-    listening = _bind(host, port)
-    server = await app.create_server(
-        sock=listening, protocol=WebSocketProtocol, backlog=_BACKLOG
-    )
-    assert server is not None
-    listener = server.server
-    assert listener is not None
-    await server.startup()
-    await server.before_start()
-    async with app.ctx.hub.running():
-        await server.start_serving()
-        await server.after_start()
-        try:
-            yield listening.getsockname()[:2]
-        finally:
-            await server.before_stop()
-            listener.close()
-    await _drain(server)
-    await server.after_stop()
-    Sanic.unregister_app(app)
+    try:
+        with closing(_bind(host, port)) as listening:
+            server = await _create(app, listening)
+            try:
+                async with app.ctx.hub.running(), _accepting(server):
+                    yield listening.getsockname()[:2]
+            finally:
+                await _drain(server)
+                await server.after_stop()
+    finally:
+        Sanic.unregister_app(app)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -55,6 +47,34 @@ def _bind(host: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+async def _create(app: App, listening: socket.socket) -> AsyncioServer:
+    """Return a server that is ready, but accepts nobody yet."""
+    server = await app.create_server(
+        sock=listening,
+        protocol=WebSocketProtocol,
+        backlog=_BACKLOG,
+        asyncio_server_kwargs={"start_serving": False},
+    )
+    assert server is not None
+    await server.startup()
+    await server.before_start()
+    return server
+
+
+@asynccontextmanager
+async def _accepting(server: AsyncioServer) -> AsyncIterator[None]:
+    """Take new connections while inside."""
+    listener = server.server
+    assert listener is not None
+    try:
+        await server.start_serving()
+        await server.after_start()
+        yield
+    finally:
+        await server.before_stop()
+        listener.close()
 
 
 async def _drain(server: AsyncioServer) -> None:

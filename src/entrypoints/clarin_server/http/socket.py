@@ -12,9 +12,10 @@ from clarin_core.errors import Unauthorized
 from clarin_core.ports.small import Claims
 from clarin_server.metrics import Metrics
 
+RESTART = (1012, "service_restart")
+LATER = (1013, "try_again_later")
 ENDED = (4001, "sign_in_ended")
 SLOW = (4008, "slow_consumer")
-RESTART = (1012, "service_restart")
 
 _BUFFER_BYTES_MAX = 1024 * 1024
 _SEND_TIMEOUT_S = 10.0
@@ -38,12 +39,14 @@ class Socket:
     @property
     def is_open(self) -> bool:
         """Whether frames may still be written."""
-        return self.websocket.ws_proto.state is State.OPEN
+        transport = self._protocol.transport
+        is_there = transport is not None and not transport.is_closing()
+        return is_there and self.websocket.ws_proto.state is State.OPEN
 
     def write(self, frame: bytes) -> None:
         """Hand a frame to the transport without waiting; a client that does not read is closed."""
         transport = self._protocol.transport
-        if not self.is_open or transport is None:
+        if transport is None or not self.is_open:
             return
         if transport.get_write_buffer_size() > _BUFFER_BYTES_MAX:
             self._metrics.slow_consumer()
@@ -62,9 +65,10 @@ class Socket:
             self.close(*SLOW)
 
     def close(self, code: int, reason: str) -> None:
-        """Say why and hang up; the client may take a while to say goodbye, we do not wait."""
+        """Say why and hang up, once; the client may take a while to say goodbye, we do not wait."""
         self.live = False
-        self.websocket.fail_connection(code, reason)
+        if self.is_open:
+            self.websocket.fail_connection(code, reason)
 
     def has_ended(self, standing: Standing | None, at: datetime) -> bool:
         """Return whether the credential of this socket no longer counts."""

@@ -8,18 +8,19 @@ import msgspec
 import structlog
 from msgspec import Meta, Struct
 from sanic import Request
-from sanic.exceptions import WebsocketClosed
+from sanic.exceptions import SanicException, WebsocketClosed
 from sanic.server.protocols.websocket_protocol import WebSocketProtocol
+from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from clarin_core.domain.ids import ID_MAX
-from clarin_core.errors import Forbidden, Malformed
+from clarin_core.errors import Forbidden, Malformed, Unavailable
 from clarin_core.ports.small import Claims
 from clarin_core.usecases.sign_in import SignInUseCases
 from clarin_server.http.auth import authenticate, origin_allowed
 from clarin_server.http.context import App
 from clarin_server.http.frames import text_frame
 from clarin_server.http.live import Room
-from clarin_server.http.socket import Socket
+from clarin_server.http.socket import LATER, Socket
 
 _GREETING_S = 1.0
 _FRAMES_PER_SECOND = 20
@@ -46,22 +47,26 @@ async def open_socket(app: App, request: Request) -> None:
     if request.headers.get("upgrade", "").lower() != "websocket":
         raise Malformed("Upgrade", "must be websocket")
     claims = await _who(app, request)
-    websocket = await _protocol(request).websocket_handshake(request)
-    socket = Socket(websocket, claims, app.ctx.metrics)
+    socket = Socket(await _upgrade(request), claims, app.ctx.metrics)
     try:
         await _stay(app, socket)
     except (WebsocketClosed, asyncio.CancelledError):
         pass  # The client is gone, or the server says goodbye.
+    except Unavailable as error:
+        _log.warning("socket closed", account_id=claims.account_id, reason=str(error))
+        socket.close(*LATER)
     except Exception as error:
         _log.error("socket failed", account_id=claims.account_id, exc_info=error)
         socket.close(1011, "internal_error")
 
 
-def _protocol(request: Request) -> WebSocketProtocol:
-    assert isinstance(request.transport, asyncio.Transport)
-    protocol = request.transport.get_protocol()
+async def _upgrade(request: Request) -> WebsocketImplProtocol:
+    protocol = request.protocol
     assert isinstance(protocol, WebSocketProtocol)
-    return protocol
+    try:
+        return await protocol.websocket_handshake(request)
+    except SanicException as error:
+        raise Malformed("Upgrade", "comes with headers that are no WebSocket's") from error
 
 
 async def _who(app: App, request: Request) -> Claims:
@@ -73,14 +78,11 @@ async def _who(app: App, request: Request) -> Claims:
 
 
 async def _stay(app: App, socket: Socket) -> None:
-    room = await app.ctx.hub.join(socket)
-    talk = _Talk(socket, room)
-    try:
+    async with app.ctx.hub.joined(socket) as room:
+        talk = _Talk(socket, room)
         await talk.greet()
         while await talk.listen():
             pass
-    finally:
-        app.ctx.hub.leave(room, socket)
 
 
 class _Talk:
@@ -106,11 +108,13 @@ class _Talk:
         said = await self._socket.websocket.recv()
         if said is None:
             return False
-        self._count()
         await self._hear(said)
         return self._socket.is_open
 
     async def _hear(self, said: str | bytes) -> None:
+        if self._is_too_fast():
+            self._socket.close(4029, "too_many_frames")
+            return
         try:
             message = msgspec.json.decode(_text(said), type=_Said)
             if message.event == "ping":
@@ -131,14 +135,13 @@ class _Talk:
         if self._faults >= _FAULTS_MAX:
             self._socket.close(1008, "bad_frames")
 
-    def _count(self) -> None:
-        """Close a client that says more than 20 things in a second."""
+    def _is_too_fast(self) -> bool:
+        """Count what is said; True when it is more than 20 things in a second."""
         now = monotonic()
         if now - self._second >= 1:
             self._second, self._frames = now, 0
         self._frames += 1
-        if self._frames > _FRAMES_PER_SECOND:
-            self._socket.close(4029, "too_many_frames")
+        return self._frames > _FRAMES_PER_SECOND
 
     def _say(self, event: str, data: dict[str, Any]) -> None:
         self._socket.write(text_frame({"event": event, "data": data}))

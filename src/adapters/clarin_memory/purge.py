@@ -1,0 +1,39 @@
+"""What a purge takes away."""
+
+from datetime import datetime
+
+from clarin_core.domain.entity import Perishable
+from clarin_core.domain.tags import TagTarget
+from clarin_memory.state import AccountTables, SharedTables
+
+
+def purge_account(tables: AccountTables, before: datetime) -> None:
+    """Remove leads and contacts that were deleted before a time, with their tags and moves.
+
+    A contact stays as long as a lead shows it.
+    """
+    gone = {lead.id for lead in tables.leads.rows() if _was_deleted(lead, before)}
+    for lead_id in gone:
+        tables.leads.drop(lead_id)
+        tables.tagged.drop((TagTarget.LEAD, lead_id))
+    for key in [key for key, move in tables.moves.items() if move.lead_id in gone]:
+        tables.moves.drop(key)
+    shown = {lead.contact_id for lead in tables.leads.rows()}
+    for contact in list(tables.contacts.rows()):
+        if _was_deleted(contact, before) and contact.id not in shown:
+            tables.contacts.drop(contact.id)
+            tables.tagged.drop((TagTarget.CONTACT, contact.id))
+
+
+def purge_sign_ins(shared: SharedTables, before: datetime) -> None:
+    """Remove the sign-ins that ended, and the tickets that expired, before a time."""
+    for session in list(shared.sessions.rows()):
+        if (session.revoked_at or session.expires_at) < before:
+            shared.sessions.drop(session.id)
+    for digest, ticket in list(shared.tickets.items()):
+        if ticket.expires_at < before:
+            shared.tickets.drop(digest)
+
+
+def _was_deleted(row: Perishable, before: datetime) -> bool:
+    return row.deleted_at is not None and row.deleted_at < before

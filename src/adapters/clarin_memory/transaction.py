@@ -1,0 +1,90 @@
+"""Units of work: what a transaction wrote, until all of it counts at once or none of it does."""
+
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+from clarin_core.domain.actor import Origin
+from clarin_core.domain.events import Event
+from clarin_core.domain.ids import AccountId
+from clarin_core.errors import NotFound
+from clarin_core.ports.transaction import Transaction
+from clarin_memory.accounts import MemoryAccountStore, check_slug
+from clarin_memory.contacts import MemoryContactStore
+from clarin_memory.events import encoded
+from clarin_memory.imports import MemoryImportStore
+from clarin_memory.leads import MemoryLeadStore
+from clarin_memory.members import MemoryMemberStore
+from clarin_memory.pipelines import MemoryPipelineStore
+from clarin_memory.state import Ids, Scope, SharedTables, Space, merge, overlay
+from clarin_memory.tags import MemoryTagStore
+
+
+class MemoryTransaction(Transaction):
+    """One account's rows and events in a unit of work."""
+
+    def __init__(self, scope: Scope, space: Space) -> None:
+        self.account = MemoryAccountStore(scope)
+        self.contacts = MemoryContactStore(scope)
+        self.imports = MemoryImportStore(scope)
+        self.leads = MemoryLeadStore(scope)
+        self.members = MemoryMemberStore(scope)
+        self.pipelines = MemoryPipelineStore(scope)
+        self.tags = MemoryTagStore(scope)
+        self.tables = scope.tables
+        self._space = space
+        self._bodies: list[bytes] = []
+
+    def emit(self, *events: Event) -> None:
+        """Append events to the account's log, as they are now, when the transaction commits."""
+        self._bodies += map(encoded, events)
+
+    def commit(self, *, at: datetime, origin: Origin) -> int | None:
+        """Make it count; return the number of the last event, None without events."""
+        merge(self.tables)
+        self._space.log.append(self._bodies, at=at, origin=origin)
+        return self._space.log.seq if self._bodies else None
+
+
+class Work:
+    """One unit of work: overlays over the rows above accounts and over those of some accounts.
+
+    It holds the lock of each account that it entered, and commits without waiting for anything,
+    so that nobody sees a half of it.
+    """
+
+    def __init__(
+        self, shared: SharedTables, ids: Ids, origin: Origin, locks: AsyncExitStack
+    ) -> None:
+        self.shared = overlay(shared)
+        self.ids = ids
+        self._origin = origin
+        self._locks = locks
+        self._entered: dict[AccountId, MemoryTransaction] = {}
+
+    async def enter(self, account_id: AccountId) -> MemoryTransaction:
+        """Return the part of an account, which nobody else may write from now on."""
+        space = self._space(account_id)
+        if account_id not in self._entered:
+            await self._locks.enter_async_context(space.lock)
+            self._space(account_id)  # The account may have been removed while we waited.
+            scope = Scope(account_id, self.ids, self.shared, overlay(space.tables))
+            self._entered[account_id] = MemoryTransaction(scope, space)
+        return self._entered[account_id]
+
+    def commit(self, at: datetime) -> dict[AccountId, int]:
+        """Make all of it count; return the last number of each log that grew.
+
+        Raises Conflict, and commits nothing, when another transaction took a slug meanwhile.
+        """
+        for account in self.shared.accounts.changes():
+            check_slug(self.shared.accounts, account)
+        merge(self.shared)
+        parts = sorted(self._entered.items())
+        seqs = {key: part.commit(at=at, origin=self._origin) for key, part in parts}
+        return {key: seq for key, seq in seqs.items() if seq is not None}
+
+    def _space(self, account_id: AccountId) -> Space:
+        space = self.shared.spaces.peek(account_id)
+        if space is None:
+            raise NotFound("account", account_id)
+        return space

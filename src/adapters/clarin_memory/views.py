@@ -1,0 +1,32 @@
+"""What one account reads, put together from its nouns."""
+
+from clarin_core.domain.events import EventPage, EventQuery, Position
+from clarin_core.ports.views import Views
+from clarin_memory.accounts import AccountViews
+from clarin_memory.contacts import ContactViews
+from clarin_memory.imports import ImportViews
+from clarin_memory.leads import LeadViews
+from clarin_memory.members import MemberViews
+from clarin_memory.pipelines import PipelineViews
+from clarin_memory.tags import TagViews
+
+
+class MemoryViews(
+    LeadViews,
+    ContactViews,
+    PipelineViews,
+    TagViews,
+    MemberViews,
+    AccountViews,
+    ImportViews,
+    Views,
+):
+    """All reads of one account."""
+
+    async def events(self, query: EventQuery) -> EventPage:
+        """Return events after a number in order; raises TooOld outside the log."""
+        return self._space.log.read(query)
+
+    async def position(self) -> Position:
+        """Return where the log stands."""
+        return self._space.log.position

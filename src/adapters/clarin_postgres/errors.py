@@ -1,0 +1,127 @@
+"""What PostgreSQL and its driver say, in the core's words (reliability section 6).
+
+The driver's texts quote values, so none of them goes on: neither in an error nor as its cause.
+"""
+
+import logging
+
+import asyncpg
+
+from clarin_core.errors import Conflict, Contention, Invalid, NotFound, Unavailable
+
+_log = logging.getLogger("clarin_postgres")
+
+SERVICE = "postgresql"
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,  # The server has become a standby.
+    ConnectionError,
+)
+
+_UNKNOWN_ACCOUNT = "CL404"
+_WALL = "42501"
+_RIVALS = {"40001", "40P01", "55P03"}
+_AWAY = {"08", "53", "57"}
+_UNFIT = {"22"}
+_TOO_MUCH = {"54000", "54001"}
+
+_TAKEN = {
+    "accounts_slug": ("conflict", "the slug is taken"),
+    "user_logins_key": ("conflict", "the user name or the e-mail address is taken"),
+    "contacts_phone": ("duplicate_contact", "a contact has this phone"),
+    "leads_kommo": ("duplicate_lead", "a lead has this Kommo id"),
+    "pipelines_default": ("conflict", "another pipeline is the default"),
+    "pipelines_key": ("duplicate_pipeline", "a pipeline has this name"),
+    "tags_key": ("tag_exists", "a tag has this name"),
+    "imports_file": ("already_imported", "this file was imported before"),
+}
+_STILL_USED = {
+    "accounts.remove": ("invalid_state", "users or leads are in the account"),
+    "pipelines.remove": ("stage_not_empty", "leads are in the stage"),
+    "pipelines.save": ("stage_not_empty", "leads are in the stage"),
+}
+_MISSING = {
+    "leads_contact": "contact",
+    "leads_pipeline": "pipeline",
+    "leads_stage": "stage",
+    "lead_tags_lead": "lead",
+    "contact_tags_contact": "contact",
+    "lead_tags_tag": "tag",
+    "contact_tags_tag": "tag",
+    "stage_moves_lead": "lead",
+    "memberships_user": "user",
+    "sessions_user": "user",
+    "sessions_account": "account",
+    "tickets_session": "session",
+    "tickets_account": "account",
+    "import_outcomes_import": "import",
+}
+
+
+class ConnectionLost(Unavailable):
+    """The connection was dead, or died: a read may be tried on another one."""
+
+
+class PostgresSetupError(RuntimeError):
+    """The database cannot be used as it is; the text says why and what helps."""
+
+
+class StatementFailed(RuntimeError):
+    """A statement is wrong: a bug of this adapter, or a schema that somebody changed."""
+
+    def __init__(self, statement: str, error: asyncpg.PostgresError) -> None:
+        super().__init__(f"{statement} failed: {error.sqlstate} {error.args[0]}")
+
+
+def translated(error: Exception, statement: str) -> Exception:
+    """Return the error of the core for an error of the driver in a named statement."""
+    if isinstance(error, asyncpg.DataError):
+        return _unfit(statement)
+    if isinstance(error, _LOST):
+        _log.warning("%s lost its connection: %s", statement, type(error).__name__)
+        return ConnectionLost(SERVICE)
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return _of_constraint(error, error.constraint_name or "", statement)
+    if isinstance(error, asyncpg.PostgresError):
+        return _of_state(error, error.sqlstate or "", statement)
+    _log.warning("%s got no answer: %s", statement, type(error).__name__)
+    return Unavailable(SERVICE)
+
+
+def _of_state(error: asyncpg.PostgresError, state: str, statement: str) -> Exception:
+    if state == _UNKNOWN_ACCOUNT:
+        return NotFound("account", int(error.args[0]))
+    if state == _WALL:
+        _log.critical("%s ran into the wall between accounts: %s", statement, error.args[0])
+        return NotFound("record", "named")
+    if state[:2] in _UNFIT or state in _TOO_MUCH:
+        return _unfit(statement)
+    if state not in _RIVALS and state[:2] not in _AWAY:
+        return StatementFailed(statement, error)
+    _log.warning("%s failed with %s", statement, state)
+    return Contention(SERVICE) if state in _RIVALS else Unavailable(SERVICE)
+
+
+def _unfit(statement: str) -> Invalid:
+    """Say what the validation before us should have said: each time, it has a gap."""
+    _log.error("%s was given a value that cannot be stored", statement)
+    return Invalid("value", "cannot be stored")
+
+
+def _of_constraint(
+    error: asyncpg.IntegrityConstraintViolationError, constraint: str, statement: str
+) -> Exception:
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        if statement in _STILL_USED:
+            return Conflict(*_STILL_USED[statement])
+        return NotFound(_MISSING.get(constraint, "record"), "of the link")
+    if constraint in _TAKEN:
+        return Conflict(*_TAKEN[constraint])
+    if isinstance(error, asyncpg.CheckViolationError | asyncpg.NotNullViolationError):
+        return _unfit(statement)
+    return StatementFailed(statement, error)

@@ -1,0 +1,142 @@
+"""Lists in pages: where one begins, how its rows are ordered, and how it becomes an answer.
+
+The page is cut first, by an index that begins with the account and has the list's order. What
+the rows show of other tables is joined to the few that are left. Total, number of the last
+event and rows come from one statement, and so from one snapshot.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from clarin_core.domain.ids import ID_MAX, AccountId
+from clarin_core.domain.paging import Page, Paged
+from clarin_core.errors import ClarinError, Malformed, NotFound
+from clarin_postgres.conditions import Conditions
+from clarin_postgres.connection import Row
+
+S = TypeVar("S", bound=Struct)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_KEPT_INSTANTS = range(-(2**53), 2**53)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A total order by some columns, all in one direction; they also mark a place in a cursor."""
+
+    columns: tuple[str, ...]
+    types: tuple[type, ...]
+    descending: bool = False
+
+    def by(self, alias: str) -> str:
+        """Return what follows ORDER BY."""
+        direction = " desc" if self.descending else ""
+        return ", ".join(f"{alias}.{column}{direction}" for column in self.columns)
+
+    def beyond(self, alias: str, key: list[Any], conditions: Conditions) -> str:
+        """Return the condition for what comes after `key`; raises Malformed."""
+        if len(key) != len(self.types):
+            raise _foreign_cursor()
+        values = [_from_cursor(kind, part) for kind, part in zip(self.types, key, strict=True)]
+        columns = ", ".join(f"{alias}.{column}" for column in self.columns)
+        bound = ", ".join(map(conditions.bind, values))
+        return f"({columns}) {'<' if self.descending else '>'} ({bound})"
+
+    def key(self, row: Row) -> list[Any]:
+        """Return a row's place."""
+        return [_to_cursor(row[column]) for column in self.columns]
+
+
+NEWEST = Order(("created_at", "id"), (datetime, int), descending=True)
+OLDEST = Order(("created_at", "id"), (datetime, int))
+UPDATED = Order(("updated_at", "id"), (datetime, int), descending=True)
+BY_ID = Order(("id",), (int,))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The unchanging parts of a statement that reads pages.
+
+    `cut` are the columns read while the page is cut, `shown` what is shown of its rows, and
+    `joins` brings what else they show; `alias` is the table's name in all of them.
+    """
+
+    name: str
+    table: str
+    alias: str
+    cut: str
+    shown: str
+    joins: str = ""
+
+    def statement(
+        self, query: Paged, order: Order, where: Conditions, *, account_id: AccountId, told: str = ""
+    ) -> str:
+        """Return the text that reads a page, and bind its parameters.
+
+        `told` are columns that every row repeats, even the one row of an empty page.
+        """
+        start = query.start(account_id)
+        total = f"(select count(*) from {self.table} {self.alias} where {where})"
+        after = [order.beyond(self.alias, start, where)] if start else []
+        size = where.bind(query.size + query.by_cursor)
+        offset = where.bind(0 if query.by_cursor else query.offset)
+        return f"""-- {self.name}
+            select s.last_seq, {"null" if query.by_cursor else total} as total, {told}{self.shown}
+            from account_stream s
+            left join (
+                select {self.cut} from {self.table} {self.alias}
+                where {where.joined(*after)}
+                order by {order.by(self.alias)} limit {size} offset {offset}
+            ) {self.alias} on true
+            {self.joins}
+            where s.account_id = $1
+            order by {order.by(self.alias)}"""
+
+
+def page_of(
+    rows: list[Row], query: Paged, order: Order, account_id: AccountId, kind: type[S]
+) -> Page[S]:
+    """Make the answer of what a listing's statement returned; raises NotFound for the account."""
+    if not rows:
+        raise NotFound("account", account_id)
+    found = [row for row in rows if row[order.columns[-1]] is not None]
+    picked = found[: query.size]
+    keys = order.key(picked[-1]) if len(found) > query.size else None
+    page = query.answer(account_id, structs(picked, kind), keys, rows[0]["total"])
+    page.seq = rows[0]["last_seq"]
+    return page
+
+
+def structs(rows: list[Row], kind: type[S]) -> list[S]:
+    """Return rows as structs, whose fields are named as the columns."""
+    return msgspec.convert([dict(row) for row in rows], list[kind])  # type: ignore[valid-type]
+
+
+def struct(row: Row, kind: type[S]) -> S:
+    """Return a row as a struct."""
+    return msgspec.convert(dict(row), kind)
+
+
+def _to_cursor(value: Any) -> Any:
+    """Return a time as microseconds, which JSON keeps exactly; other values as they are."""
+    return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
+
+
+def _from_cursor(kind: type, part: Any) -> Any:
+    if kind is datetime and type(part) is int and part in _KEPT_INSTANTS:
+        return _EPOCH + part * _MICROSECOND
+    if kind is int and type(part) is int and abs(part) <= ID_MAX:
+        return part
+    if kind is str and type(part) is str and "\0" not in part:
+        return part
+    raise _foreign_cursor()
+
+
+def _foreign_cursor() -> Malformed:
+    return Malformed("after", "is not a cursor of this list")

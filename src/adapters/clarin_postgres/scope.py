@@ -1,0 +1,35 @@
+"""What the stores of one account work on, inside a transaction."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from clarin_core.domain.ids import AccountId
+from clarin_postgres.connection import Line, Row
+
+
+class Focus(Protocol):
+    """A transaction that may be in several accounts, one at a time."""
+
+    line: Line
+
+    async def turn_to(self, account_id: AccountId) -> None:
+        """Make an account the one that row-level security lets through."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One account in a transaction; its id is the first parameter of every statement."""
+
+    account_id: AccountId
+    focus: Focus
+
+    async def fetch(self, text: str, *arguments: object) -> list[Row]:
+        """Run a statement and return its rows."""
+        await self.focus.turn_to(self.account_id)
+        return await self.focus.line.fetch(text, self.account_id, *arguments)
+
+    async def first(self, text: str, *arguments: object) -> Row | None:
+        """Run a statement and return its first row, None if there is none."""
+        rows = await self.fetch(text, *arguments)
+        return rows[0] if rows else None

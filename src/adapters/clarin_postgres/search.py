@@ -1,0 +1,40 @@
+"""Search as people type it, as patterns of LIKE.
+
+A row keeps its folded texts in `search`, one a line. Folded text has no line breaks, so that
+no pattern reaches from one text into the next.
+"""
+
+import re
+from collections.abc import Iterable
+
+from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.text import fold
+
+_PART_OF_PHONE = re.compile(r"[+0-9 ()./-]*[0-9][+0-9 ()./-]*")
+_NO_DIGIT = re.compile(r"[^0-9]+")
+_SPECIAL = re.compile(r"([\\%_])")
+
+
+def searched(texts: Iterable[str | None]) -> str:
+    """Return what is kept of texts that can be searched."""
+    return "\n".join(fold(text) for text in texts if text)
+
+
+def searched_of_contact(contact: ContactDraft) -> str:
+    """Return what is kept of a contact; its phone is searched as it is."""
+    full_name = " ".join(filter(None, (contact.name, contact.last_name)))
+    names = (full_name, contact.short_name, contact.custom_name, contact.push_name)
+    return searched((*names, contact.email, contact.company))
+
+
+def text_pattern(text: str) -> str:
+    """Return the pattern that finds a text in folded texts."""
+    escaped = _SPECIAL.sub(r"\\\1", fold(text))
+    return f"%{escaped}%"
+
+
+def phone_pattern(text: str) -> str | None:
+    """Return the pattern that finds a text's digits in phones, None if it is no part of one."""
+    folded = fold(text)
+    digits = _NO_DIGIT.sub("", folded)
+    return f"%{digits}%" if _PART_OF_PHONE.fullmatch(folded) else None

@@ -1,0 +1,110 @@
+"""Laws of the purge: it removes what is old, and trims logs from their beginning only."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.events import EventQuery
+from clarin_core.domain.tags import TagTarget
+from clarin_core.errors import NotFound, TooOld
+from clarin_core.testing.contract import Contract, law
+from clarin_core.testing.events import gone
+from clarin_core.testing.leads import move
+from clarin_core.testing.sign_in import add_ticket, sign_in
+from clarin_core.testing.tenants import NOON, Tenant, draft, links_of
+
+LONG_AGO = datetime(2001, 1, 1, tzinfo=NOON.tzinfo)
+DAY = timedelta(days=1)
+
+
+class PurgeLaws(Contract):
+    """What `Storage.purge` promises. The other accounts of the store are old enough to stay."""
+
+    @law()
+    async def test_old_deleted_leads_and_contacts_are_removed(self, account: Tenant) -> None:
+        """SD1: what was deleted before the time is gone for good, with its links; the rest stays."""
+        old, new, live = await account.add_leads(*map(draft, ("vieja", "nueva", "viva")))
+        past, present = await account.add_contacts(*map(named, ("Ana", "Eva")))
+        tags = await account.add_tags("vip")
+        await account.link(TagTarget.LEAD, *links_of([old.id, new.id], tags))
+        await account.link(TagTarget.CONTACT, *links_of([past.id, present.id], tags))
+        await move(account, old.id, 1)
+        for lead, at in ((old, LONG_AGO), (new, LONG_AGO + 2 * DAY)):
+            await account.delete_lead(lead.id, at=at)
+        for contact, at in ((past, LONG_AGO), (present, LONG_AGO + 2 * DAY)):
+            await account.delete_contact(contact, at=at)
+        await self.storage.purge(deleted_before=LONG_AGO + DAY, events_before=LONG_AGO)
+        assert await account.lead_ids(deleted=True) == [new.id]
+        assert await account.lead_ids() == [live.id]
+        async with account.begin() as tx:
+            people = await tx.contacts.get_many([past.id, present.id])
+            assert [one.id for one in people] == [present.id]
+            with pytest.raises(NotFound):
+                await tx.leads.get(old.id, deleted=True)
+        assert (await account.add_lead()).id > live.id
+
+    @law()
+    async def test_a_purge_changes_nothing_that_lives(self, account: Tenant) -> None:
+        """SD1: age alone removes nothing."""
+        await account.add_lead("Luz", at=LONG_AGO)
+        await account.add_contact(name="Ana", at=LONG_AGO)
+        await account.add_tags("vip")
+        before = await account.picture()
+        await self.storage.purge(deleted_before=LONG_AGO + DAY, events_before=LONG_AGO)
+        assert await account.picture() == before
+
+    @law(batches=st.lists(st.integers(1, 3), min_size=1, max_size=5), data=st.data())
+    async def test_a_log_is_trimmed_from_its_beginning(
+        self, account: Tenant, batches: list[int], data: st.DataObject
+    ) -> None:
+        """R4: numbers stay, the log says how far it is gone, and the rest is read as before."""
+        for size in batches:
+            await account.emit(*map(gone, range(size)))
+        log = await account.events()
+        bound = data.draw(st.sampled_from(log)).at
+        await self.storage.purge(deleted_before=LONG_AGO, events_before=bound)
+        trimmed = next(one.seq for one in log if one.at >= bound) - 1
+        position = await account.views.position()
+        assert (position.trimmed_to, position.seq) == (trimmed, len(log))
+        assert await account.events(after=trimmed) == log[trimmed:]
+        await account.emit(gone(1))
+        assert (await account.views.position()).seq == len(log) + 1
+
+    @law()
+    async def test_what_was_trimmed_cannot_be_read(self, account: Tenant) -> None:
+        """R4: never silence instead of events that are gone."""
+        await account.emit(*map(gone, range(3)))
+        last = (await account.events())[-1].at + timedelta(seconds=1)
+        await self.storage.purge(deleted_before=LONG_AGO, events_before=last)
+        assert (await account.views.position()).trimmed_to == 3
+        assert await account.events(after=3) == []
+        for after in range(3):
+            with pytest.raises(TooOld):
+                await account.views.events(EventQuery(after=after))
+
+    @law()
+    async def test_ended_sign_ins_and_tickets_are_removed(self, account: Tenant) -> None:
+        """Those that ended before the time, and no other."""
+        user_id = await account.hire()
+        ended, later, live = [await sign_in(account, user_id) for _ in range(3)]
+        async with self.storage.directory() as directory:
+            await directory.sessions.save(replace(ended, revoked_at=LONG_AGO))
+            await directory.sessions.save(replace(later, revoked_at=LONG_AGO + 2 * DAY))
+        digest = uuid4().bytes
+        await add_ticket(live, account, digest)
+        await self.storage.purge(deleted_before=LONG_AGO + DAY, events_before=LONG_AGO)
+        async with self.storage.directory() as directory:
+            assert (await directory.sessions.get(later.id)).revoked_at == LONG_AGO + 2 * DAY
+            assert await directory.sessions.get(live.id) == live
+            assert await directory.sessions.take_ticket(digest, at=NOON) == (live.id, account.id)
+            with pytest.raises(NotFound):
+                await directory.sessions.get(ended.id)
+
+
+def named(name: str) -> ContactDraft:
+    """Return a person of whom only the name is known."""
+    return ContactDraft(name=name)

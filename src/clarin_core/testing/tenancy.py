@@ -1,0 +1,228 @@
+"""Laws of isolation: another account's id is an id that does not exist, in every place.
+
+The tables name every operation that takes an id, so that a new one is a new line here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from clarin_core.domain.contacts import ContactDraft, ContactQuery
+from clarin_core.domain.ids import LeadId, StageId, TagId
+from clarin_core.domain.events import TagDeleted
+from clarin_core.domain.imports import OutcomeQuery
+from clarin_core.domain.leads import LeadFilter, LeadQuery, StageLeadQuery, StageMove
+from clarin_core.domain.paging import PageQuery
+from clarin_core.domain.tags import TagLink, TagOrigin, TagTarget
+from clarin_core.errors import ClarinError, NotFound
+from clarin_core.ports.stores import ContactStore, LeadStore
+from clarin_core.ports.transaction import Transaction
+from clarin_core.ports.views import Views
+from clarin_core.testing.contract import Contract, law
+from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, links_of
+
+Ids = Mapping[str, int]
+Look = Callable[[Views, Any], Awaitable[Any]]
+Step = Callable[[Transaction, Any, Ids], Awaitable[Any]]
+
+_UNKNOWN = 2**62
+_KOMMO = 7
+
+VIEWS: list[tuple[str, Look]] = [
+    ("lead", lambda views, id: views.lead(id)),
+    ("lead", lambda views, id: views.lead_history(id, PageQuery())),
+    ("lead", lambda views, id: views.tags_of(TagTarget.LEAD, id)),
+    ("stage", lambda views, id: views.leads_by_stage(id, StageLeadQuery())),
+    ("contact", lambda views, id: views.contact(id)),
+    ("contact", lambda views, id: views.tags_of(TagTarget.CONTACT, id)),
+    ("pipeline", lambda views, id: views.pipeline(id)),
+    ("import", lambda views, id: views.import_job(id)),
+    ("import", lambda views, id: views.import_outcomes(id, OutcomeQuery())),
+    ("import", lambda views, id: views.import_content(id)),
+]
+"""Every view of one thing, after the kind of id that it takes."""
+
+FILTERS: list[tuple[str, Look]] = [
+    ("stage", lambda views, id: views.leads(LeadQuery(stage_id=id))),
+    ("pipeline", lambda views, id: views.leads(LeadQuery(pipeline_id=id))),
+    ("contact", lambda views, id: views.leads(LeadQuery(contact_id=id))),
+    ("member", lambda views, id: views.leads(LeadQuery(assigned_to=id))),
+    ("tag", lambda views, id: views.leads(LeadQuery(tag_ids=frozenset({id})))),
+    ("tag", lambda views, id: views.contacts(ContactQuery(tag_ids=frozenset({id})))),
+    ("stage", lambda views, id: views.lead_counts(LeadFilter(stage_id=id))),
+    ("tag", lambda views, id: views.lead_counts(LeadFilter(tag_ids=frozenset({id})))),
+]
+"""Every filter that takes an id."""
+
+GETTERS: list[tuple[str, Step]] = [
+    ("lead", lambda tx, id, _: tx.leads.get(id)),
+    ("deleted lead", lambda tx, id, _: tx.leads.get(id, deleted=True)),
+    ("contact", lambda tx, id, _: tx.contacts.get(id)),
+    ("deleted contact", lambda tx, id, _: tx.contacts.get(id, deleted=True)),
+    ("pipeline", lambda tx, id, _: tx.pipelines.get(id)),
+    ("stage", lambda tx, id, _: tx.pipelines.of_stage(id)),
+    ("tag", lambda tx, id, _: tx.tags.get(id)),
+    ("import", lambda tx, id, _: tx.imports.get(id)),
+    ("import", lambda tx, id, _: tx.imports.content(id)),
+    ("member", lambda tx, id, _: tx.members.get(id)),
+]
+"""Every read of one thing in a transaction."""
+
+LOOK_UPS: list[tuple[str, Step]] = [
+    ("lead", lambda tx, id, _: tx.leads.get_many([id])),
+    ("contact", lambda tx, id, own: tx.leads.open_in(own["pipeline"], [id])),
+    ("pipeline", lambda tx, id, own: tx.leads.open_in(id, [own["contact"]])),
+    ("stage", lambda tx, id, _: tx.leads.in_stages([id], limit=10)),
+    ("kommo", lambda tx, id, _: tx.leads.by_kommo([id])),
+    ("contact", lambda tx, id, _: tx.contacts.get_many([id])),
+    ("tag", lambda tx, id, _: tx.tags.known([id])),
+    ("member", lambda tx, id, _: tx.members.active([id])),
+    ("lead", lambda tx, id, own: tx.tags.unlink(TagTarget.LEAD, [_link(id, own["tag"])])),
+    ("tag", lambda tx, id, own: tx.tags.unlink(TagTarget.LEAD, [_link(own["lead"], id)])),
+]
+"""Every look-up and removal that leaves out what it does not know."""
+
+LINKS: list[tuple[str, Step]] = [
+    ("contact", lambda tx, id, _: tx.leads.add([draft(contact_id=id)], at=NOON)),
+    ("pipeline", lambda tx, id, _: tx.leads.add([draft(pipeline_id=id)], at=NOON)),
+    ("stage", lambda tx, id, own: _put(tx, own, pipeline_id=own["pipeline"], stage_id=id)),
+    ("contact", lambda tx, id, own: _put(tx, own, contact_id=id)),
+    ("tag", lambda tx, id, own: _tag(tx, TagTarget.LEAD, own["lead"], id)),
+    ("tag", lambda tx, id, own: _tag(tx, TagTarget.CONTACT, own["contact"], id)),
+    ("lead", lambda tx, id, own: _tag(tx, TagTarget.LEAD, id, own["tag"])),
+    ("contact", lambda tx, id, own: _tag(tx, TagTarget.CONTACT, id, own["tag"])),
+    ("lead", lambda tx, id, own: tx.leads.log_moves([_move(id, own["stage"])])),
+]
+"""Every write that points to something else."""
+
+SAVES: list[tuple[str, Step]] = [
+    ("lead", lambda tx, id, own: _save_as(tx.leads, own["lead"], id)),
+    ("contact", lambda tx, id, own: _save_as(tx.contacts, own["contact"], id)),
+    ("tag", lambda tx, id, _: tx.tags.remove(id)),
+    ("pipeline", lambda tx, id, _: tx.pipelines.remove(id)),
+    ("member", lambda tx, id, _: tx.members.remove(id)),
+]
+"""Every change and removal by id."""
+
+
+class TenancyLaws(Contract):
+    """R22: nothing of another account can be read, changed, linked to or detected."""
+
+    @law()
+    async def test_a_foreign_id_is_not_found(self, account: Tenant) -> None:
+        """R22, TN2: by error and text, it is an id that nobody has."""
+        own, foreign = await furnish(account), await furnish(await account.stranger())
+        looks = [(kind, _looking(account, look)) for kind, look in VIEWS]
+        steps = [(kind, _stepping(account, step, own)) for kind, step in GETTERS]
+        for kind, ask in looks + steps:
+            unknown = await outcome(ask, _UNKNOWN)
+            assert await outcome(ask, foreign[kind]) == unknown
+            assert unknown[0] is NotFound
+
+    @law()
+    async def test_a_foreign_id_matches_nothing(self, account: Tenant) -> None:
+        """R22: filters, look-ups and removals treat it like an id that nobody has."""
+        own, foreign = await furnish(account), await furnish(await account.stranger())
+        looks = [(kind, _looking(account, look)) for kind, look in FILTERS]
+        steps = [(kind, _stepping(account, step, own)) for kind, step in LOOK_UPS]
+        for kind, ask in looks + steps:
+            assert await outcome(ask, foreign[kind]) == await outcome(ask, _UNKNOWN)
+
+    @law()
+    async def test_a_link_to_a_foreign_id_is_refused(self, account: Tenant) -> None:
+        """TN2, TG1: like a link to an id that nobody has, and neither account changes."""
+        other = await account.stranger()
+        own, foreign = await furnish(account), await furnish(other)
+        before = [await account.picture(), await other.picture()]
+        for kind, step in LINKS:
+            ask = _stepping(account, step, own)
+            refused = await outcome(ask, foreign[kind])
+            assert refused == await outcome(ask, _UNKNOWN)
+            assert issubclass(refused[0], ClarinError)
+        assert [await account.picture(), await other.picture()] == before
+
+    @law()
+    async def test_nothing_foreign_can_be_changed(self, account: Tenant) -> None:
+        """R22: a change or removal by a foreign id touches nothing."""
+        other = await account.stranger()
+        own, foreign = await furnish(account), await furnish(other)
+        before = [await account.picture(), await other.picture()]
+        for kind, step in SAVES:
+            ask = _stepping(account, step, own)
+            assert await outcome(ask, foreign[kind]) == await outcome(ask, _UNKNOWN)
+        assert [await account.picture(), await other.picture()] == before
+
+    @law()
+    async def test_accounts_show_nothing_of_each_other(self, account: Tenant) -> None:
+        """R22: every list and count is the account's own."""
+        empty = await account.picture()
+        other = await account.stranger()
+        await furnish(other)
+        await other.emit(TagDeleted(tag_id=TagId(1)))
+        assert await account.picture() == empty
+
+
+async def outcome(ask: Callable[[int], Awaitable[Any]], id: int) -> tuple[type, str]:
+    """Return what an operation answers, or its error, with the id made unreadable."""
+    try:
+        answer = await ask(id)
+    except ClarinError as error:
+        return type(error), str(error).replace(str(id), "…")
+    return type(answer), str(answer).replace(str(id), "…")
+
+
+async def furnish(account: Tenant) -> dict[str, int]:
+    """Commit one thing of every kind and return their ids by kind."""
+    contact, hidden = await account.add_contacts(*map(_named, ("Ana", "Eva")))
+    lead = await account.add_lead(contact_id=contact.id, kommo_id=_KOMMO + account.id)
+    deleted = await account.add_lead("Sol")
+    await account.delete_lead(deleted.id)
+    await account.delete_contact(hidden)
+    (tag,) = await account.add_tags("vip")
+    await account.link(TagTarget.LEAD, *links_of([lead.id], [tag]))
+    pipeline = await account.add_pipeline("Otro", "Uno")
+    return {
+        "lead": lead.id, "deleted lead": deleted.id, "contact": contact.id,
+        "deleted contact": hidden.id, "tag": tag.id, "pipeline": pipeline.id,
+        "stage": pipeline.stages[0].id, "import": (await account.add_import()).id,
+        "member": await account.hire(), "kommo": _KOMMO + account.id,
+    }  # fmt: skip
+
+
+def _looking(account: Tenant, look: Look) -> Callable[[int], Awaitable[Any]]:
+    return lambda id: look(account.views, id)
+
+
+def _stepping(account: Tenant, step: Step, own: Ids) -> Callable[[int], Awaitable[Any]]:
+    async def ask(id: int) -> Any:
+        async with account.begin() as tx:
+            return await step(tx, id, own)
+
+    return ask
+
+
+def _named(name: str) -> ContactDraft:
+    return ContactDraft(name=name)
+
+
+def _link(target_id: int, tag_id: int) -> TagLink:
+    return TagLink(target_id=target_id, tag_id=TagId(tag_id))
+
+
+def _move(lead_id: int, stage_id: int) -> StageMove:
+    return StageMove(lead_id=LeadId(lead_id), to_stage=StageId(stage_id), at=LATER)
+
+
+async def _tag(tx: Transaction, target: TagTarget, target_id: int, tag_id: int) -> None:
+    await tx.tags.link(target, [_link(target_id, tag_id)], origin=TagOrigin.LOCAL)
+
+
+async def _put(tx: Transaction, own: Ids, **fields: int) -> None:
+    lead = await tx.leads.get(LeadId(own["lead"]))
+    await tx.leads.save([replace(lead, **fields)])
+
+
+async def _save_as(store: LeadStore | ContactStore, own: int, id: int) -> None:
+    (row,) = await store.get_many([own])
+    await store.save([replace(row, id=id, notes="ajeno")])

@@ -1,0 +1,1 @@
+"""The service: settings, wiring, commands, background work, HTTP and WebSocket."""

@@ -1,0 +1,61 @@
+"""The graph of all parts, declared once; the only file that knows dependency-injector."""
+
+from dependency_injector import containers, providers
+
+from clarin_core.domain.sign_in import TryLimit
+from clarin_core.usecases.accounts import AccountUseCases
+from clarin_core.usecases.contacts import ContactUseCases
+from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.leads import LeadUseCases
+from clarin_core.usecases.pipelines import PipelineUseCases
+from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
+from clarin_core.usecases.tags import TagUseCases
+from clarin_memory import MemoryPublisher
+from clarin_security import Argon2Hasher, JwtIssuer, system_random
+from clarin_server.bootstrap import FirstStart
+from clarin_server.clock import now
+from clarin_server.metrics import Metrics
+from clarin_server.plugins import connect_storage
+from clarin_server.services import Services
+from clarin_server.settings import PASSWORDS_WAITING_MAX, Settings
+
+
+class Container(containers.DeclarativeContainer):
+    """Construct here, synchronously; open in `runtime`, asynchronously."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    storage_url = providers.Dependency(instance_of=str)
+    signing_secret = providers.Dependency(instance_of=bytes)
+
+    clock = providers.Object(now)
+    random = providers.Object(system_random)
+    metrics = providers.Singleton(Metrics)
+    publisher = providers.Singleton(MemoryPublisher)
+    hasher = providers.Singleton(Argon2Hasher, waiting_max=PASSWORDS_WAITING_MAX)
+    tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)
+    storage = providers.Singleton(connect_storage, storage_url, clock=clock, publisher=publisher)
+
+    services = providers.Singleton(
+        Services,
+        storage=storage,
+        publisher=publisher,
+        clock=clock,
+        accounts=providers.Singleton(AccountUseCases, storage, clock, hasher),
+        contacts=providers.Singleton(ContactUseCases, storage, clock),
+        imports=providers.Singleton(ImportUseCases, storage, clock),
+        leads=providers.Singleton(LeadUseCases, storage, clock),
+        pipelines=providers.Singleton(PipelineUseCases, storage, clock),
+        sign_in=providers.Singleton(
+            SignInUseCases,
+            storage,
+            clock,
+            random,
+            hasher,
+            tokens,
+            names=providers.Singleton(TryLimit, settings.provided.tries_per_name),
+            addresses=providers.Singleton(TryLimit, settings.provided.tries_per_address),
+        ),
+        tags=providers.Singleton(TagUseCases, storage, clock),
+    )
+    first_start = providers.Singleton(FirstStart, storage, clock, hasher, random)
+    opened_in_order = providers.List(hasher, storage)

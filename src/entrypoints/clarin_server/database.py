@@ -1,0 +1,72 @@
+"""A storage that is ready for use: started if it is our own, migrated if it is PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from clarin_core.errors import Unavailable
+from clarin_embedded import EmbeddedPostgres, EmbeddedPostgresError
+from clarin_postgres import migrate
+from clarin_server.data_folder import make_data_folder
+from clarin_server.errors import CannotStart
+from clarin_server.settings import DATABASE_WAIT_S_MAX, Settings
+
+_TRY_AGAIN_S = 1.0
+
+Say = Callable[[str], None]
+
+
+@asynccontextmanager
+async def ready_storage(settings: Settings, say: Say) -> AsyncIterator[str]:
+    """Yield the address of the storage; raises CannotStart."""
+    async with AsyncExitStack() as stack:
+        url = settings.storage_url
+        if url is None:
+            url = await stack.enter_async_context(embedded_postgres(settings.folder, say))
+        if url.startswith("postgres"):
+            await _migrate_with_patience(url, say)
+        yield url
+
+
+@asynccontextmanager
+async def embedded_postgres(folder: Path, say: Say) -> AsyncIterator[str]:
+    """Run our own PostgreSQL while inside, and yield its address; raises CannotStart."""
+    make_data_folder(folder)
+    server = EmbeddedPostgres(folder / "postgres", say=say)
+    try:
+        await _to_its_end(server.start)
+        yield server.dsn
+    except EmbeddedPostgresError as error:
+        raise CannotStart(str(error)) from error
+    finally:
+        await _to_its_end(server.stop)
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Do blocking work in a thread; who is cancelled meanwhile still waits for its end."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await doing
+        raise
+
+
+async def _migrate_with_patience(url: str, say: Say) -> None:
+    """Migrate; a database that does not answer is asked again for half a minute."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + DATABASE_WAIT_S_MAX
+    while True:
+        try:
+            await migrate(url, say=say)
+        except Unavailable as error:
+            if loop.time() > deadline:
+                raise CannotStart(
+                    f"The database does not answer: {error}. Check DATABASE_URL and its server, "
+                    "or leave it out: Clarin then runs a PostgreSQL of its own."
+                ) from error
+            say(f"waiting for the database: {error}")
+            await asyncio.sleep(_TRY_AGAIN_S)
+        else:
+            return

@@ -1,0 +1,37 @@
+"""What an entrypoint may use."""
+
+from dataclasses import dataclass, fields
+
+from clarin_core.ports.small import Clock, EventPublisher
+from clarin_core.ports.storage import Storage
+from clarin_core.usecases.accounts import AccountUseCases
+from clarin_core.usecases.contacts import ContactUseCases
+from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.leads import LeadUseCases
+from clarin_core.usecases.pipelines import PipelineUseCases
+from clarin_core.usecases.sign_in import SignInUseCases
+from clarin_core.usecases.tags import TagUseCases
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases, and the ports that are used without one."""
+
+    storage: Storage
+    publisher: EventPublisher
+    clock: Clock
+    accounts: AccountUseCases
+    contacts: ContactUseCases
+    imports: ImportUseCases
+    leads: LeadUseCases
+    pipelines: PipelineUseCases
+    sign_in: SignInUseCases
+    tags: TagUseCases
+
+    def owner_of(self, class_name: str) -> object:
+        """Return the use cases of a class; raises LookupError."""
+        parts = (getattr(self, field.name) for field in fields(self))
+        for part in parts:
+            if type(part).__name__ == class_name:
+                return part
+        raise LookupError(class_name)

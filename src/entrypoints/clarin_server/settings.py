@@ -1,0 +1,199 @@
+"""What an operator can set, read from the environment once, at the start."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct, field
+from msgspec.structs import FieldInfo
+
+from clarin_core.domain.accounts import Password
+from clarin_core.domain.command import Email, Name
+from clarin_core.domain.sign_in import TRIES_PER_ADDRESS, TRIES_PER_NAME
+from clarin_server.errors import WrongSettings
+
+# Named maxima of what waits, repeats or is kept; what concerns one module only is named there.
+PASSWORDS_WAITING_MAX: Final = 32
+DATABASE_WAIT_S_MAX: Final = 30.0
+DELETED_KEPT_DAYS: Final = 30  # SD1
+EVENTS_KEPT_DAYS: Final = 7  # R4
+
+_UNLIMITED = 2**31 - 1
+_SECRET_BYTES_MIN = 32
+_SECRET_LETTERS_MIN = 10
+_SAMPLE_WORDS = ("change", "example", "sample", "secret", "your-", "your_", "password", "default")
+
+_Environment = Literal["development", "production"]
+_Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]+$")]
+_Port = Annotated[int, Meta(ge=0, le=65_535)]
+_PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
+_StorageUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*(:.*)?$")]
+_Origin = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")]
+_LogLevel = Literal["debug", "info", "warning", "error"]
+_LogFormat = Literal["console", "json"]
+_Requests = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings, each with the name of its environment variable; `WANTED` explains them."""
+
+    environment: _Environment = field(name="CLARIN_ENV", default="development")
+    host: _Host = field(name="HOST", default="127.0.0.1")
+    port: _Port = field(name="PORT", default=8080)
+    data_dir: str = field(name="CLARIN_DATA_DIR", default="./data")
+    database_url: _PostgresUrl | None = field(name="DATABASE_URL", default=None)
+    storage: _StorageUrl | None = field(name="CLARIN_STORAGE", default=None)
+    jwt_secret: str | None = field(name="JWT_SECRET", default=None)
+    admin_user: Name = field(name="ADMIN_USER", default="admin")
+    admin_email: Email = field(name="ADMIN_EMAIL", default="admin@localhost")
+    admin_password: Password | None = field(name="ADMIN_PASSWORD", default=None)
+    account_name: Name = field(name="ACCOUNT_NAME", default="Clarin")
+    cors_origins: tuple[_Origin, ...] = field(name="CORS_ORIGINS", default=())
+    log_level: _LogLevel = field(name="LOG_LEVEL", default="info")
+    log_format: _LogFormat | None = field(name="LOG_FORMAT", default=None)
+    rate_limits: Literal["on", "off"] = field(name="CLARIN_RATE_LIMITS", default="on")
+    requests_in_flight_max: _Requests = field(name="CLARIN_REQUESTS_MAX", default=256)
+
+    def __repr__(self) -> str:
+        """Return the settings without the values of secret ones (R26)."""
+        values = {
+            info.name: "…" if WANTED[info.encode_name].is_secret else getattr(self, info.name)
+            for info in msgspec.structs.fields(self)
+        }
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    @property
+    def folder(self) -> Path:
+        """The data directory, from the root."""
+        return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def storage_url(self) -> str | None:
+        """The address of the storage, None for the embedded PostgreSQL."""
+        return self.storage or self.database_url
+
+    @property
+    def tries_per_name(self) -> int:
+        """How often one may try to sign in as one user within a quarter of an hour."""
+        return TRIES_PER_NAME if self.rate_limits == "on" else _UNLIMITED
+
+    @property
+    def tries_per_address(self) -> int:
+        """How often one may try to sign in from one address within a quarter of an hour."""
+        return TRIES_PER_ADDRESS if self.rate_limits == "on" else _UNLIMITED
+
+    @property
+    def is_production(self) -> bool:
+        """Whether strangers use the service."""
+        return self.environment == "production"
+
+
+class Wanted(NamedTuple):
+    """What a setting is for, in words that complete "must be", and an example."""
+
+    meaning: str
+    example: str
+    is_secret: bool = False
+
+
+WANTED: Mapping[str, Wanted] = {
+    "CLARIN_ENV": Wanted("development or production", "production"),
+    "HOST": Wanted("the address to listen on (0.0.0.0 is every one)", "127.0.0.1"),
+    "PORT": Wanted("the port to listen on, from 0 (any free one) to 65535", "8080"),
+    "CLARIN_DATA_DIR": Wanted("the folder of the embedded database", "./data"),
+    "DATABASE_URL": Wanted(
+        "the address of a PostgreSQL of your own, its password %-encoded",
+        "postgresql://clarin:…@localhost:5432/clarin",
+        is_secret=True,
+    ),
+    "CLARIN_STORAGE": Wanted("memory, or another storage's address", "memory", is_secret=True),
+    "JWT_SECRET": Wanted(
+        "32 bytes or more that nobody can guess, and no sample",
+        "$(openssl rand -hex 32)",
+        is_secret=True,
+    ),
+    "ADMIN_USER": Wanted("the first administrator's name", "admin"),
+    "ADMIN_EMAIL": Wanted("the first administrator's e-mail address", "ana@example.com"),
+    "ADMIN_PASSWORD": Wanted(
+        "the first administrator's password, 8 to 128 characters",
+        "$(openssl rand -base64 18)",
+        is_secret=True,
+    ),
+    "ACCOUNT_NAME": Wanted("the first account's name", "Clarin"),
+    "CORS_ORIGINS": Wanted(
+        "origins of the web pages that may call, separated by commas (* is none)",
+        "https://crm.example.com,http://localhost:3000",
+    ),
+    "LOG_LEVEL": Wanted("debug, info, warning or error", "info"),
+    "LOG_FORMAT": Wanted("console or json (console is for terminals)", "json"),
+    "CLARIN_RATE_LIMITS": Wanted("on, or off outside of production", "on"),
+    "CLARIN_REQUESTS_MAX": Wanted("how many requests may be at work, 1 to 100000", "256"),
+}
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings of an environment; an empty variable counts as absent.
+
+    Raises WrongSettings with all faults at once; the values of secrets are not in it.
+    """
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for info in msgspec.structs.fields(Settings):
+        text = environ.get(info.encode_name, "").strip()
+        if not text:
+            continue
+        try:
+            values[info.name] = msgspec.convert(_parted(info, text), info.type, strict=False)
+        except msgspec.ValidationError:
+            faults.append(_fault(info.encode_name, text))
+    settings = Settings(**values)
+    faults += [_fault(name) for name, is_wrong in _RULES if is_wrong(settings)]
+    if faults:
+        raise WrongSettings(faults)
+    return settings
+
+
+def _parted(info: FieldInfo, text: str) -> str | list[str]:
+    """Return a list's parts, or a known word without regard to case."""
+    kinds = (info.type, *get_args(info.type))
+    if any(get_origin(kind) is tuple for kind in kinds):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if any(get_origin(kind) is Literal for kind in kinds):
+        return text.lower()
+    return text
+
+
+def _fault(name: str, text: str = "") -> str:
+    meaning, example, is_secret = WANTED[name]
+    found = f" is {text!r}, and" if text and not is_secret else ""
+    return f"  {name}{found} must be {meaning}; for example {name}={example}"
+
+
+def _has_wrong_secret(settings: Settings) -> bool:
+    if settings.jwt_secret is None:
+        return settings.is_production
+    secret = settings.jwt_secret
+    is_long = len(secret.encode("utf-8", "replace")) >= _SECRET_BYTES_MIN
+    is_sample = any(word in secret.lower() for word in _SAMPLE_WORDS)
+    return is_sample or not is_long or len(set(secret)) < _SECRET_LETTERS_MIN
+
+
+def _has_wrong_address(settings: Settings) -> bool:
+    try:
+        return urlsplit(settings.database_url or "").port == 0
+    except ValueError:
+        return True
+
+
+def _has_no_limits(settings: Settings) -> bool:
+    return settings.is_production and settings.rate_limits == "off"
+
+
+# What one value alone cannot tell.
+_RULES: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
+    ("JWT_SECRET", _has_wrong_secret),
+    ("DATABASE_URL", _has_wrong_address),
+    ("CLARIN_RATE_LIMITS", _has_no_limits),
+)

@@ -1,0 +1,217 @@
+"""`clarin serve` from nothing to a service, through every kind of end, and back."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from clarin_server.settings import WANTED
+
+STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+PASSWORD = re.compile(r"password +(\S+)")
+
+
+class Service:
+    """A `clarin serve` in a process of its own, and what it has said so far."""
+
+    def __init__(self, *words: str, **environ: str) -> None:
+        inherited = {name: value for name, value in os.environ.items() if name not in WANTED}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "clarin_server", "serve", "--port", "0", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=inherited | environ,
+            process_group=0,
+        )
+        self.said = ""
+
+    def wait_for(self, words: str) -> str:
+        """Read until a line holds these words, and return that line."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said += line
+            if words in line:
+                return line
+        raise AssertionError(f"it ended without {words!r}:\n{self.said}")
+
+    def wait_until_ready(self) -> str:
+        """Return the address."""
+        address = self.wait_for("is ready at ").split()[-1].rstrip('",')
+        self.wait_for("Ctrl-C stops it")
+        return address
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal, and return the exit code."""
+        self.process.send_signal(number)
+        return self.rest()
+
+    def rest(self) -> int:
+        """Read to the end, and return the exit code."""
+        self.said += self.process.communicate(timeout=60)[1]
+        return self.process.returncode
+
+    @property
+    def password(self) -> str | None:
+        """The password that was told, if any was."""
+        found = PASSWORD.search(self.said)
+        return found[1] if found else None
+
+
+@contextmanager
+def serving(*words: str, **environ: str) -> Iterator[Service]:
+    service = Service(*words, **environ)
+    try:
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.process.kill()
+        service.process.communicate()
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Make a folder with a short path, which the account of the server may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="serve-"))
+    folder.chmod(0o711)
+    yield folder
+    assert processes_of(folder) == []
+    shutil.rmtree(folder)
+
+
+def processes_of(home: Path) -> list[str]:
+    """Return the command lines of all live processes that name the folder."""
+    commands = subprocess.run(
+        ["/bin/ps", "-axwwo", "args="], capture_output=True, text=True, check=True
+    ).stdout
+    return [line for line in commands.splitlines() if f"{home}/" in line]
+
+
+def in_data(home: Path) -> tuple[str, str]:
+    return "--data-dir", str(home / "data")
+
+
+def token_of(address: str, password: str | None) -> str:
+    credentials = {"username": "admin", "password": password}
+    answer = httpx.post(f"{address}/api/auth/login", json=credentials)
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["token"]
+    return token
+
+
+def ask(method: str, url: str, token: str, **options: Any) -> Any:
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.request(method, url, headers=headers, **options)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def test_a_first_start_makes_everything_and_a_second_finds_it(home: Path) -> None:
+    with serving(*in_data(home)) as first:
+        address = first.wait_until_ready()
+        assert httpx.get(f"{address}/ready").json()["status"] == "ready"
+        assert first.password is not None
+        token_of(address, first.password)
+        assert f"curl -s {address}/api/auth/login" in first.said
+        assert first.end() == 0
+    assert first.said.splitlines()[-1].endswith("stopped")
+    assert processes_of(home) == []
+    with serving(*in_data(home)) as second:
+        address = second.wait_until_ready()
+        assert second.password is None
+        token_of(address, first.password)
+        assert second.end() == 0
+    assert "creating the PostgreSQL cluster" not in second.said
+
+
+def test_after_kill_9_the_next_start_recovers_what_was_answered(home: Path) -> None:
+    """R2: whatever was answered with 2xx is there; the server that was left behind is joined."""
+    with serving(*in_data(home), ADMIN_PASSWORD="correct horse") as killed:
+        address = killed.wait_until_ready()
+        assert killed.password is None
+        token = token_of(address, "correct horse")
+        lead = ask("POST", f"{address}/api/leads", token, json={"name": "Luz"})
+        assert killed.end(signal.SIGKILL) == -signal.SIGKILL
+    assert processes_of(home)
+    with serving(*in_data(home)) as again:
+        address = again.wait_until_ready()
+        # The signing secret was kept, so the token still counts.
+        assert ask("GET", f"{address}/api/leads/{lead['id']}", token)["name"] == "Luz"
+        assert again.end() == 0
+
+
+def test_a_stop_during_the_start_leaves_nothing_behind(home: Path) -> None:
+    with serving(*in_data(home)) as service:
+        service.wait_for("creating the PostgreSQL cluster")
+        assert service.end() == 0
+    assert "is ready" not in service.said
+
+
+def test_a_terminal_that_is_gone_does_not_keep_it_from_stopping(home: Path) -> None:
+    with serving(*in_data(home)) as service:
+        service.wait_until_ready()
+        assert service.process.stderr is not None
+        service.process.stderr.close()
+        service.process.send_signal(signal.SIGHUP)
+        assert service.process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_each_way_of_asking_stops_it_in_order(number: signal.Signals) -> None:
+    with serving("--storage", "memory") as service:
+        service.wait_until_ready()
+        assert service.end(number) == 0
+    assert "stopping" in service.said
+
+
+@contextmanager
+def half_a_request(address: str) -> Iterator[socket.socket]:
+    """Send a request whose body never comes."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+            b"Content-Type: application/json\r\n\r\n"
+        )
+        yield connection
+
+
+def test_asked_twice_it_stops_at_once() -> None:
+    with serving("--storage", "memory") as service:
+        with half_a_request(service.wait_until_ready()):
+            service.process.send_signal(signal.SIGTERM)
+            service.wait_for("stopping")
+            assert service.end(signal.SIGTERM) == 1
+
+
+def test_logs_for_machines_are_json_but_for_the_password_which_is_told_once() -> None:
+    with serving("--storage", "memory", LOG_FORMAT="json") as service:
+        service.wait_for("is ready at ")
+        assert service.end() == 0
+    lines = service.said.splitlines()
+    (told,) = [line for line in lines if not line.startswith("{")]
+    assert told.startswith("user admin, password ")
+    events = [json.loads(line)["event"] for line in lines if line != told]
+    assert events[-1] == "stopped"
+
+
+def test_what_was_asked_is_answered_before_the_end() -> None:
+    """R28: no accepted request is cut."""
+    with serving("--storage", "memory") as service:
+        with half_a_request(service.wait_until_ready()) as connection:
+            service.process.send_signal(signal.SIGTERM)
+            service.wait_for("stopping")
+            connection.sendall(b'{"a": 12}')
+            assert connection.recv(4096).startswith(b"HTTP/1.1 422")
+        assert service.rest() == 0

@@ -1,0 +1,1 @@
+"""What several tests share: a running service and people who use it."""
