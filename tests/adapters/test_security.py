@@ -143,17 +143,15 @@ def test_a_short_secret_is_refused() -> None:
 
 
 def test_a_password_fits_its_own_hash_only() -> None:
-    async def story() -> tuple[bool, bool, bool]:
+    async def story() -> tuple[bool, ...]:
         async with quick_hasher() as hasher:
             hashed = await hasher.hash("correct horse")
             assert await hasher.hash("correct horse") != hashed
-            return (
-                await hasher.verify(hashed, "correct horse"),
-                await hasher.verify(hashed, "correct horse "),
-                await hasher.verify(None, "correct horse"),
-            )
+            tries = ("correct horse", " correct horse\n", "correct  horse", "Correct horse")
+            outcomes = [await hasher.verify(hashed, each) for each in tries]
+            return *outcomes, await hasher.verify(None, "correct horse")
 
-    assert asyncio.run(story()) == (True, False, False)
+    assert asyncio.run(story()) == (True, True, False, False, False)
 
 
 @given(st.text(st.characters(), max_size=40))

@@ -20,7 +20,6 @@ import pytest
 from clarin_server.http.openapi import document
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src"
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 DOCUMENTS = {
@@ -37,12 +36,13 @@ _INSTALLED = re.compile(r"\.venv/bin/([\w-]+)")
 _CLARIN = re.compile(r"(?:^|[;&|] *|bin/)clarin\b((?: +[^\s;&|)]+)*)")
 _REQUEST = re.compile(r"(?:\$URL|https?://[\w.]+:\d+)(/(?:[\w-]|/|\$)+)")
 _METHOD = re.compile(r" -X ([A-Z]+)")
+_SENDS = re.compile(r" -[dF] ")
 _HUNK = re.compile(r"^@@.*\n", re.MULTILINE)
 
 
-def marked(*marks: str) -> list[str]:
-    """Return the documents that have blocks with one of these marks."""
-    return [name for name in DOCUMENTS if any(list(blocks(name, mark)) for mark in marks)]
+def marked(mark: str) -> list[str]:
+    """Return the documents that have blocks with a mark."""
+    return [name for name in DOCUMENTS if any(blocks(name, mark))]
 
 
 def blocks(name: str, mark: str) -> Iterator[str]:
@@ -114,15 +114,16 @@ def test_commands_exist(name: str) -> None:
 @pytest.mark.parametrize("name", marked("console"))
 def test_requests_are_operations(name: str) -> None:
     """Each request of `curl` has the method and the path of an operation."""
-    paths = document()["paths"]
-    known = {(method.upper(), path) for path in paths for method in paths[path]}
+    known = {
+        (method.upper(), re.sub(r"{\w+}", "{}", path))
+        for path, methods in document()["paths"].items()
+        for method in methods
+    }
     for command in commands(name):
-        for asked in _REQUEST.findall(command):
-            method = _METHOD.search(command)
-            sends = re.search(r" -[dF] ", command)
-            wanted = method[1] if method else "POST" if sends else "GET"
-            concrete = re.sub(r"\$\w+|\b\d+\b", "{}", asked)
-            assert (wanted, concrete) in {(m, re.sub(r"{\w+}", "{}", p)) for m, p in known}
+        named = _METHOD.search(command)
+        method = named[1] if named else "POST" if _SENDS.search(command) else "GET"
+        for path in _REQUEST.findall(command):
+            assert (method, re.sub(r"\$\w+|\b\d+\b", "{}", path)) in known, command
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

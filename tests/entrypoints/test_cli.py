@@ -71,17 +71,17 @@ def test_wrong_settings_are_told_at_once_with_exit_code_2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "environ", "told"),
+    ("words", "told"),
     [
-        (["--storage", "nosuch:"], {}, "installed: "),
-        (["--data-dir", "/dev/null/data"], {}, "/dev/null/data cannot be used"),
-        (["--host", "256.1.1.1"], {}, "cannot be listened on"),
+        (["--storage", "nosuch:"], "installed: "),
+        (["--data-dir", "/dev/null/data"], "/dev/null/data cannot be used"),
+        (["--host", "256.1.1.1"], "cannot be listened on"),
     ],
 )
 def test_what_is_in_the_way_is_one_line_with_exit_code_1(
-    words: list[str], environ: dict[str, str], told: str
+    words: list[str], told: str, tmp_path: Path
 ) -> None:
-    done = clarin("serve", "--port", "0", *words, **environ)
+    done = clarin("serve", "--port", "0", *words, CLARIN_DATA_DIR=str(tmp_path / "data"))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("clarin: ")

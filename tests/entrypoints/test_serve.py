@@ -1,8 +1,10 @@
 """`clarin serve` from nothing to a service, through every kind of end, and back."""
 
+import asyncio
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -12,11 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from clarin_embedded import EmbeddedPostgres
 from clarin_server.settings import WANTED
 
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
@@ -75,9 +78,9 @@ def serving(*words: str, **environ: str) -> Iterator[Service]:
     try:
         yield service
     finally:
-        if service.process.poll() is None:
-            service.process.kill()
-        service.process.communicate()
+        service.process.kill()
+        with service.process:
+            pass  # Closes the pipe and waits for the end.
 
 
 @pytest.fixture
@@ -86,8 +89,12 @@ def home() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="serve-"))
     folder.chmod(0o711)
     yield folder
-    assert processes_of(folder) == []
+    left = processes_of(folder)
+    if left:
+        with EmbeddedPostgres(folder / "data" / "postgres"):
+            pass  # Who joins a server that was left behind is the last to leave it.
     shutil.rmtree(folder)
+    assert left == []
 
 
 def processes_of(home: Path) -> list[str]:
@@ -110,11 +117,12 @@ def token_of(address: str, password: str | None) -> str:
     return token
 
 
-def ask(method: str, url: str, token: str, **options: Any) -> Any:
+def ask(method: str, url: str, token: str, json: object = None) -> dict[str, object]:
     headers = {"Authorization": f"Bearer {token}"}
-    answer = httpx.request(method, url, headers=headers, **options)
+    answer = httpx.request(method, url, headers=headers, json=json)
     assert answer.is_success, answer.text
-    return answer.json()
+    told: dict[str, object] = answer.json()
+    return told
 
 
 def test_a_first_start_makes_everything_and_a_second_finds_it(home: Path) -> None:
@@ -149,6 +157,60 @@ def test_after_kill_9_the_next_start_recovers_what_was_answered(home: Path) -> N
         # The signing secret was kept, so the token still counts.
         assert ask("GET", f"{address}/api/leads/{lead['id']}", token)["name"] == "Luz"
         assert again.end() == 0
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> str:
+    """Return the address of an empty database on a server that is not ours to stop."""
+    name = f"serve_{secrets.token_hex(4)}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres.dsn)
+        await connection.execute(f"create database {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return postgres.dsn.replace("/clarin?", f"/{name}?")
+
+
+def test_two_that_start_at_once_on_a_database_share_one_first_account(
+    database: str, home: Path
+) -> None:
+    both = [in_data(home), ("--data-dir", str(home / "other"))]
+    with (
+        serving(*both[0], DATABASE_URL=database) as one,
+        serving(*both[1], DATABASE_URL=database) as two,
+    ):
+        addresses = [one.wait_until_ready(), two.wait_until_ready()]
+        (password,) = {one.password, two.password} - {None}
+        for address in addresses:
+            token_of(address, password)
+        assert (one.end(), two.end()) == (0, 0)
+    assert "PostgreSQL cluster" not in one.said + two.said
+
+
+def test_a_stop_while_waiting_for_a_database_is_heard_at_once(home: Path) -> None:
+    nowhere = f"postgresql://ana:canary@/clarin?host={home}"
+    with serving(DATABASE_URL=nowhere) as service:
+        service.wait_for("waiting for the database")
+        assert service.end() == 0
+    assert "canary" not in service.said
+
+
+def test_the_doctor_finds_a_database_that_was_used(home: Path) -> None:
+    with serving(*in_data(home)) as service:
+        service.wait_until_ready()
+        assert "answers after" in doctor(home)
+        service.end()
+    assert re.search(r"answers after \d+ ms, schema \d{4}", doctor(home))
+
+
+def doctor(home: Path) -> str:
+    command = [sys.executable, "-m", "clarin_server", "doctor", "--json", *in_data(home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (found,) = [each for each in json.loads(done.stdout) if each["subject"] == "database"]
+    assert found["health"] == "good"
+    return str(found["found"])
 
 
 def test_a_stop_during_the_start_leaves_nothing_behind(home: Path) -> None:
@@ -188,11 +250,10 @@ def half_a_request(address: str) -> Iterator[socket.socket]:
 
 
 def test_asked_twice_it_stops_at_once() -> None:
-    with serving("--storage", "memory") as service:
-        with half_a_request(service.wait_until_ready()):
-            service.process.send_signal(signal.SIGTERM)
-            service.wait_for("stopping")
-            assert service.end(signal.SIGTERM) == 1
+    with serving("--storage", "memory") as service, half_a_request(service.wait_until_ready()):
+        service.process.send_signal(signal.SIGTERM)
+        service.wait_for("stopping")
+        assert service.end(signal.SIGTERM) == 1
 
 
 def test_logs_for_machines_are_json_but_for_the_password_which_is_told_once() -> None:

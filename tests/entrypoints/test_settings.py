@@ -177,7 +177,7 @@ def test_a_signing_secret_is_made_once_and_kept_for_us_alone(tmp_path: Path) -> 
     settings = in_folder(tmp_path / "data")
     secret = signing_secret(settings, system_random)
     assert len(secret) == 32
-    assert signing_secret(settings, lambda size: b"x" * size) == secret
+    assert signing_secret(settings, system_random) == secret
     (kept,) = (tmp_path / "data").iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
@@ -186,9 +186,9 @@ def test_of_two_processes_that_make_a_secret_one_wins(tmp_path: Path) -> None:
     settings = in_folder(tmp_path)
     others: list[bytes] = []
 
-    def slow_random(size: int) -> bytes:
+    def slow_random(size_bytes: int) -> bytes:
         others.append(signing_secret(settings, system_random))
-        return system_random(size)
+        return system_random(size_bytes)
 
     assert [signing_secret(settings, slow_random)] == others
 

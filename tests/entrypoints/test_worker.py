@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -77,7 +77,8 @@ async def run_until(done: asyncio.Event, job: Job, metrics: Metrics) -> None:
 @pytest.mark.parametrize("error", [Unavailable("postgres"), ZeroDivisionError("a bug")])
 def test_a_job_that_fails_is_logged_counted_and_goes_on(error: Exception) -> None:
     async def story() -> Metrics:
-        metrics, done, outcomes = Metrics(), asyncio.Event(), iter([error, True, error, False])
+        metrics, done = Metrics(), asyncio.Event()
+        outcomes: Iterator[Exception | bool] = iter([error, True, error, False])
 
         async def run() -> bool:
             outcome = next(outcomes, None)
@@ -102,24 +103,20 @@ def test_a_job_that_fails_is_logged_counted_and_goes_on(error: Exception) -> Non
     assert counted(metrics, "test", "worked") >= 1
 
 
-def test_a_hint_ends_the_rest() -> None:
-    async def story() -> int:
-        done, looks = asyncio.Event(), 0
+def test_each_hint_ends_one_rest() -> None:
+    async def story() -> list[bool]:
+        done, hinted = asyncio.Event(), list[bool]()
 
         async def run() -> bool:
-            nonlocal looks
-            looks += 1
-            if looks == 3:
-                done.set()
-            else:
-                job.hint.set()
+            hinted.append(job.hint.is_set())
+            (done if len(hinted) == 3 else job.hint).set()
             return False
 
         job = Job("test", run, pause_s=FOR_EVER_S)
         await run_until(done, job, Metrics())
-        return looks
+        return hinted
 
-    assert asyncio.run(story()) == 3
+    assert asyncio.run(story()) == [False, False, False]
 
 
 def test_work_that_hangs_is_cancelled() -> None:
@@ -131,13 +128,16 @@ def test_work_that_hangs_is_cancelled() -> None:
     tell(story)
 
 
-def test_an_upload_is_imported_at_once() -> None:
-    """IM4: the worker is woken by the upload's own event."""
+def test_an_upload_is_imported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is woken by the upload's own event, not by the next look."""
+    monkeypatch.setattr("clarin_server.worker._POLL_S", FOR_EVER_S)
 
     async def story(services: Services, ana: Actor, watch: Watch) -> None:
         metrics = Metrics()
         news = services.publisher.listen()
         async with working(services, metrics):
+            while not counted(metrics, "import.run", "idle"):
+                await asyncio.sleep(0)
             csv = b"Nombre,Telefono\nLuz Huam\xc3\xa1n,+51987654321\n"
             job = await services.imports.upload(ana, ImportOptions(), csv)
             while (await services.storage.views(ana.account_id).import_job(job.id)).is_pending:

@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,7 @@ from clarin_core.domain.leads import LeadQuery, LeadView
 from clarin_core.domain.paging import PageQuery
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.tags import TagQuery
+from clarin_core.ports.small import Clock
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.tenants import NOON, Tenant, settle
 from clarin_core.usecases.imports import ImportUseCases
@@ -72,33 +73,12 @@ class Fuse:
         self.error, self.calls_left = error, after
 
 
-class Meddled(MemoryStorage):
-    """A storage in which something else happens before one of its transactions."""
-
-    story: Callable[[], Awaitable[object]] | None = None
-    calls_left: int = 0
-
-    def meddle(self, story: Callable[[], Awaitable[object]], *, after: int) -> None:
-        self.story, self.calls_left = story, after
-
-    @asynccontextmanager
-    async def begin(
-        self, account_id: AccountId, origin: Origin = SYSTEM
-    ) -> AsyncIterator[Transaction]:
-        story, self.calls_left = self.story, self.calls_left - 1
-        if story is not None and self.calls_left == -1:
-            await story()
-        async with super().begin(account_id, origin) as tx:
-            yield tx
-
-
 @dataclass
 class Office:
     """An account, its administrator, and what it does with imports."""
 
     tenant: Tenant
-    storage: Meddled
-    clock: Fuse
+    clock: Clock
     batch_rows: int = 500
     admin: Actor = field(init=False)
 
@@ -188,7 +168,7 @@ def _plain(record: Struct, *without: str) -> dict[str, Any]:
     return {k: v for k, v in structs.asdict(record).items() if k not in (*ids, *without)}
 
 
-def table(*rows: dict[str, Any], trailer: str = "") -> bytes:
+def table(*rows: Mapping[str, object], trailer: str = "") -> bytes:
     """Return a file of rows by the names of `ImportRow`, tags as one text.
 
     Files with another `trailer`, the heading of an empty column, have other bytes.
@@ -202,7 +182,14 @@ def table(*rows: dict[str, Any], trailer: str = "") -> bytes:
 
 FILE = table(
     {"kommo_id": 1, "name": "Luz", "phone": PHONE, "tags": "VIP, web", "stage": "Contactado"},
-    {"kommo_id": 2, "name": "Luz", "phone": PHONE, "tags": "vip", "pipeline": "Obras"},
+    {
+        "kommo_id": 2,
+        "name": "Luz",
+        "phone": PHONE,
+        "tags": "vip",
+        "pipeline": "Obras",
+        "email": "l@x.pe",
+    },
     {"phone": "12"},
     {"name": "Eva", "last_name": "Paz", "stage": "Perdido", "value": "12.50"},
     {"name": "Eva", "last_name": "Ríos", "email": "eva@example.com"},
@@ -210,14 +197,42 @@ FILE = table(
 )
 
 
-async def open_office(batch_rows: int = 500) -> Office:
+class Meddled(MemoryStorage):
+    """A storage in which something else happens before one of its transactions."""
+
+    story: Callable[[], Awaitable[object]] | None = None
+    calls_left: int = 0
+
+    def meddle(self, story: Callable[[], Awaitable[object]], *, after: int) -> None:
+        self.story, self.calls_left = story, after
+
+    @asynccontextmanager
+    async def begin(
+        self, account_id: AccountId, origin: Origin = SYSTEM
+    ) -> AsyncIterator[Transaction]:
+        story, self.calls_left = self.story, self.calls_left - 1
+        if story is not None and self.calls_left == -1:
+            await story()
+        async with super().begin(account_id, origin) as tx:
+            yield tx
+
+
+@dataclass
+class MemoryOffice(Office):
+    """An office whose storage and clock can be tampered with."""
+
+    storage: Meddled = field(kw_only=True)
+    clock: Fuse
+
+
+async def open_office(batch_rows: int = 500) -> MemoryOffice:
     """Return a fresh account in memory."""
     clock = Fuse()
     storage = Meddled(clock=clock)
-    return Office(await settle(storage), storage, clock, batch_rows)
+    return MemoryOffice(await settle(storage), clock, batch_rows, storage=storage)
 
 
-def tell(story: Callable[[Office], Awaitable[None]]) -> None:
+def tell(story: Callable[[MemoryOffice], Awaitable[None]]) -> None:
     """Run a story in a fresh account."""
 
     async def told() -> None:

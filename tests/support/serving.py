@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+from sanic import Sanic
 from websockets.asyncio.client import ClientConnection, connect
 
 from clarin_core import ContactUseCases, LeadUseCases, PipelineUseCases, TagUseCases
@@ -26,6 +27,8 @@ from clarin_server.http.serving import listen
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
+
+Sanic.test_mode = True  # It rewrites its own classes at a start, and only so can do it again.
 
 PASSWORD = "una clave larga"
 SECRET = b"a secret of the tests, long enough"

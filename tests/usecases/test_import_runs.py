@@ -11,7 +11,7 @@ from clarin_core.domain.pipelines import STAGES_MAX, Removal
 from clarin_core.errors import Unavailable
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
-from support.importing import FILE, Fuse, Killed, Office, open_office, table, tell
+from support.importing import FILE, Fuse, Killed, MemoryOffice, open_office, table, tell
 
 CLOCK_CALLS = 8  # Two for the pipelines, two for each of three batches: one of them commits.
 SHORT = table({"name": "Ida"})
@@ -39,7 +39,7 @@ def test_a_killed_run_goes_on_where_it_was(killed_after: int) -> None:
 def test_nothing_is_left_to_kill_after_the_last_commit() -> None:
     """R2: the calls of the clock that the test above counts are all there are."""
 
-    async def story(here: Office) -> None:
+    async def story(here: MemoryOffice) -> None:
         await here.upload(FILE)
         here.batch_rows = 2
         here.clock.set(Killed(), after=CLOCK_CALLS)
@@ -54,7 +54,7 @@ def test_nothing_is_left_to_kill_after_the_last_commit() -> None:
 def test_two_runners_do_the_work_of_one(overtaken_at: int, rows_at_once: int) -> None:
     """R18: a batch is done once, by whoever locks the import first."""
 
-    async def story(here: Office) -> None:
+    async def story(here: MemoryOffice) -> None:
         await here.upload(FILE)
         other = ImportUseCases(here.storage, Fuse(), rows_at_once)
         here.storage.meddle(other.run_pending, after=overtaken_at)
@@ -62,6 +62,7 @@ def test_two_runners_do_the_work_of_one(overtaken_at: int, rows_at_once: int) ->
         assert await here.imports.run_pending()
         assert await here.progress() == done
         assert await here.records() == made
+        assert [type(event) for event in await here.events()].count(ImportFinished) == 1
 
     async def alone() -> tuple[list[Any], dict[str, Any]]:
         here = await open_office()
@@ -75,7 +76,7 @@ def test_two_runners_do_the_work_of_one(overtaken_at: int, rows_at_once: int) ->
 def test_a_store_that_is_away_is_no_failure_of_the_import() -> None:
     """R29: the error passes, and the import goes on later."""
 
-    async def story(here: Office) -> None:
+    async def story(here: MemoryOffice) -> None:
         await here.upload(FILE)
         here.clock.set(Unavailable("postgres"), after=3)
         with pytest.raises(Unavailable):
@@ -91,7 +92,7 @@ def test_a_store_that_is_away_is_no_failure_of_the_import() -> None:
 def test_an_import_that_cannot_go_on_fails_alone() -> None:
     """IM3: it says why, the others run, and its file may be uploaded again."""
 
-    async def story(here: Office) -> None:
+    async def story(here: MemoryOffice) -> None:
         pipelines = PipelineUseCases(here.storage, here.clock)
         full = [{"name": "Luz", "pipeline": "Obras", "stage": f"{n}"} for n in range(STAGES_MAX)]
         await here.results(table(*full))
@@ -118,7 +119,7 @@ def test_an_import_that_cannot_go_on_fails_alone() -> None:
 def test_a_bug_fails_its_import_and_is_not_hidden() -> None:
     """R23: users learn nothing of the error, whoever runs the imports learns all of it."""
 
-    async def story(here: Office) -> None:
+    async def story(here: MemoryOffice) -> None:
         job, sound = await here.upload(FILE), await here.upload(SHORT)
         here.clock.set(ZeroDivisionError("secret"))
         with pytest.raises(ZeroDivisionError):
@@ -131,11 +132,29 @@ def test_a_bug_fails_its_import_and_is_not_hidden() -> None:
     tell(story)
 
 
+def test_what_another_runner_finished_does_not_fail() -> None:
+    """R18: the last word on an import is its first end."""
+
+    async def story(here: MemoryOffice) -> None:
+        job = await here.upload(FILE)
+
+        async def overtake() -> None:
+            await ImportUseCases(here.storage, here.clock).run_pending()
+            here.clock.set(ZeroDivisionError())
+
+        here.storage.meddle(overtake, after=1)
+        with pytest.raises(ZeroDivisionError):
+            await here.imports.run_pending()
+        assert (await here.job(job.id)).state is ImportState.DONE
+
+    tell(story)
+
+
 def test_a_stage_that_goes_during_a_run_ends_it() -> None:
     """TN2: no row is put where nothing is; the same file again makes what is missing."""
     content = table(*({"kommo_id": n, "name": "Luz", "pipeline": "Obras"} for n in (1, 2)))
 
-    async def story(here: Office) -> None:
+    async def story(here: MemoryOffice) -> None:
         pipelines = PipelineUseCases(here.storage, here.clock)
         removal = Removal(move_to=here.tenant.stages[0])
 

@@ -52,15 +52,15 @@ class Columns:
     def _array(self, name: str, kind: str, rows: list[Any]) -> list[Any]:
         derive = self._derived.get(name)
         values = [derive(row) for row in rows] if derive else [getattr(row, name) for row in rows]
-        if kind == "jsonb":
+        if kind == "json":
             return [msgspec.json.encode(value).decode() for value in values]
         return [value.value if isinstance(value, Enum) else value for value in values]
 
 
 def _carrier(kind: str) -> str:
     """Return the type that brings a value: the driver knows no arrays of JSON."""
-    return "text" if kind == "jsonb" else kind
+    return "text" if kind == "json" else kind
 
 
 def _read(name: str, kind: str) -> str:
-    return f"a.{name}::jsonb as {name}" if kind == "jsonb" else f"a.{name}"
+    return f"a.{name}::json as {name}" if kind == "json" else f"a.{name}"

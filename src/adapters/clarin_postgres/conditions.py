@@ -4,14 +4,15 @@ from typing import Any
 
 
 class Conditions:
-    """Literal fragments, put together with numbered parameters; `$1` is always the account.
+    """Literal fragments, put together with parameters; `$1` is the account unless told otherwise.
 
     A value is never part of the text, so that the number of texts is small and each is prepared
     once a connection.
     """
 
-    def __init__(self, *fragments: str) -> None:
+    def __init__(self, *fragments: str, first: int = 2) -> None:
         self.arguments: list[Any] = []
+        self._first = first
         self._fragments = list(fragments)
 
     def __str__(self) -> str:
@@ -20,7 +21,7 @@ class Conditions:
     def bind(self, value: object) -> str:
         """Take a value and return the parameter that stands for it."""
         self.arguments.append(value)
-        return f"${len(self.arguments) + 1}"
+        return f"${len(self.arguments) - 1 + self._first}"
 
     def add(self, fragment: str, *values: object) -> None:
         """Demand one thing more; `{0}`, `{1}` … stand for the values."""

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 import msgspec
@@ -25,7 +25,7 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from clarin_core.errors import Unavailable
-from clarin_postgres.errors import DRIVER_ERRORS, SERVICE, ConnectionLost, translated
+from clarin_postgres.errors import DRIVER_ERRORS, POSTGRES, ConnectionLost, refusal, translated
 
 _log = logging.getLogger("clarin_postgres")
 
@@ -58,7 +58,13 @@ class Meter:
     statements: int = 0
 
 
-class _Connection(asyncpg.Connection[Row]):
+if TYPE_CHECKING:
+    _Driver = asyncpg.Connection[Row]
+else:
+    _Driver = asyncpg.Connection  # Generic for type checkers alone.
+
+
+class _Connection(_Driver):
     def get_reset_query(self) -> str:
         return ""
 
@@ -70,7 +76,9 @@ class Line:
     connection: "PoolConnectionProxy[Row]"
     meter: Meter
 
-    async def fetch(self, text: str, *arguments: object, timeout_s: float | None = None) -> list[Row]:
+    async def fetch(
+        self, text: str, *arguments: object, timeout_s: float | None = None
+    ) -> list[Row]:
         """Run a statement and return its rows."""
         self.meter.statements += 1
         self.meter.watch(text)
@@ -89,6 +97,19 @@ class Line:
         """Begin or end a transaction; return what PostgreSQL calls that which it did."""
         return await _asked(text, self.connection.execute(text))
 
+    @asynccontextmanager
+    async def transaction(self, begin: str) -> AsyncIterator[None]:
+        """Commit what is done inside, or undo it when anything is raised."""
+        try:
+            await self.control(begin)
+            yield
+            if await self.control("-- commit\ncommit") != "COMMIT":
+                raise RuntimeError("a statement failed, and what went on was not committed")
+        except BaseException:
+            with suppress(Unavailable):  # A connection that is gone has undone it.
+                await self.control("-- rollback\nrollback")
+            raise
+
 
 class Pool:
     """A few connections in one role."""
@@ -101,7 +122,7 @@ class Pool:
         self._pool: asyncpg.Pool[Row] | None = None
 
     async def open(self) -> None:
-        """Connect; raises Unavailable, or Invalid for an address that makes no sense."""
+        """Connect; raises Unavailable, or PostgresSetupError with what helps."""
         pool = asyncpg.create_pool(
             self._dsn,
             min_size=1,
@@ -115,7 +136,10 @@ class Pool:
                 **_SETTINGS, "role": self._role, "application_name": self._role.replace("_", "-")
             },
         )  # fmt: skip
-        await _asked("-- pool.open", pool.__aenter__())
+        try:
+            await pool
+        except (*DRIVER_ERRORS, ValueError) as error:
+            raise refusal(error) from None
         self._pool = pool
 
     async def close(self) -> None:
@@ -129,7 +153,7 @@ class Pool:
     async def line(self) -> AsyncIterator[Line]:
         """Lend a connection; raises Unavailable when none is free for two seconds."""
         if self._pool is None:
-            raise Unavailable(SERVICE)
+            raise Unavailable(POSTGRES)
         pool = self._pool
         connection = await _asked("-- pool.acquire", pool.acquire(timeout=_ACQUIRE_S))
         try:
@@ -169,9 +193,9 @@ async def _asked(text: str, answer: Awaitable[T]) -> T:
 
 async def _speak_json(connection: "asyncpg.Connection[Row]") -> None:
     await connection.set_type_codec(
-        "jsonb",
+        "json",
         schema="pg_catalog",
         format="binary",
-        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
-        decoder=lambda raw: msgspec.json.decode(raw[1:]),  # Behind the version of the format.
+        encoder=msgspec.json.encode,
+        decoder=msgspec.json.decode,
     )

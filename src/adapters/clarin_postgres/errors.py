@@ -11,7 +11,7 @@ from clarin_core.errors import Conflict, Contention, Invalid, NotFound, Unavaila
 
 _log = logging.getLogger("clarin_postgres")
 
-SERVICE = "postgresql"
+POSTGRES = "postgresql"
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -21,6 +21,11 @@ _LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,  # The server has become a standby.
     ConnectionError,
+)
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.TargetServerAttributeNotMatched,
 )
 
 _UNKNOWN_ACCOUNT = "CL404"
@@ -78,19 +83,32 @@ class StatementFailed(RuntimeError):
         super().__init__(f"{statement} failed: {error.sqlstate} {error.args[0]}")
 
 
+def refusal(error: Exception) -> Exception:
+    """Return the error for a connection that was not made."""
+    if isinstance(error, asyncpg.InvalidParameterValueError | asyncpg.InsufficientPrivilegeError):
+        return PostgresSetupError(
+            f"The database was not prepared for its user ({error.args[0]}): run clarin migrate."
+        )
+    if isinstance(error, _REFUSED):
+        return PostgresSetupError(f"The server lets nobody in ({error.args[0]}).")
+    if isinstance(error, ValueError):
+        return PostgresSetupError("The address of the database cannot be read.")
+    return translated(error, "connect")
+
+
 def translated(error: Exception, statement: str) -> Exception:
     """Return the error of the core for an error of the driver in a named statement."""
     if isinstance(error, asyncpg.DataError):
         return _unfit(statement)
     if isinstance(error, _LOST):
         _log.warning("%s lost its connection: %s", statement, type(error).__name__)
-        return ConnectionLost(SERVICE)
+        return ConnectionLost(POSTGRES)
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         return _of_constraint(error, error.constraint_name or "", statement)
     if isinstance(error, asyncpg.PostgresError):
         return _of_state(error, error.sqlstate or "", statement)
     _log.warning("%s got no answer: %s", statement, type(error).__name__)
-    return Unavailable(SERVICE)
+    return Unavailable(POSTGRES)
 
 
 def _of_state(error: asyncpg.PostgresError, state: str, statement: str) -> Exception:
@@ -104,7 +122,7 @@ def _of_state(error: asyncpg.PostgresError, state: str, statement: str) -> Excep
     if state not in _RIVALS and state[:2] not in _AWAY:
         return StatementFailed(statement, error)
     _log.warning("%s failed with %s", statement, state)
-    return Contention(SERVICE) if state in _RIVALS else Unavailable(SERVICE)
+    return Contention(POSTGRES) if state in _RIVALS else Unavailable(POSTGRES)
 
 
 def _unfit(statement: str) -> Invalid:

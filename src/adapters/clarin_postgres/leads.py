@@ -14,11 +14,12 @@ from clarin_postgres.paging import struct, structs
 from clarin_postgres.scope import Scope
 from clarin_postgres.search import searched
 
-LEAD = (
-    "l.id, l.contact_id, l.name, l.status, l.pipeline_id, l.stage_id, l.source, l.notes, "
+LEAD_BUT_NAME = (
+    "l.id, l.contact_id, l.status, l.pipeline_id, l.stage_id, l.source, l.notes, "
     "l.custom_fields, l.assigned_to, l.value, l.currency, l.loss_reason, l.closed_at, "
     "l.kommo_id, l.created_at, l.updated_at, l.version, l.deleted_at"
 )
+LEAD = f"{LEAD_BUT_NAME}, l.name"
 
 _DRAFT = {
     "contact_id": "bigint",
@@ -28,7 +29,7 @@ _DRAFT = {
     "stage_id": "bigint",
     "source": "text",
     "notes": "text",
-    "custom_fields": "jsonb",
+    "custom_fields": "json",
     "assigned_to": "bigint",
     "value": "bigint",
     "currency": "text",
@@ -79,7 +80,8 @@ _ADD = f"""-- leads.add
         order by n.place
         returning id
     )
-    select (select rival.id from rival) as rival, array(select born.id from born order by 1) as ids"""
+    select (select rival.id from rival) as rival,
+        array(select born.id from born order by born.id) as ids"""
 _SAVE = f"""-- leads.save
     with {_CHANGED.rows(2)},
     rival as (
@@ -102,6 +104,10 @@ _OPEN_IN = """-- leads.open_in
     where l.account_id = $1 and l.contact_id = any($3) and l.pipeline_id = $2
         and l.deleted_at is null and l.status not in ('won', 'lost')
     order by l.contact_id, l.created_at, l.id"""
+_OF_CONTACTS = f"""-- leads.of_contacts
+    select {LEAD} from leads l
+    where l.account_id = $1 and l.contact_id = any($2) and l.deleted_at is null
+    order by l.id for no key update"""
 _BY_KOMMO = f"""-- leads.by_kommo
     select {LEAD} from leads l
     where l.account_id = $1 and l.kommo_id = any($2) and l.deleted_at is null
@@ -133,14 +139,14 @@ class PostgresLeadStore(LeadStore):
         """Store new leads and return them in the order given, with ids and version 1."""
         if not drafts:
             return []
-        ids = _ids(await self.scope.first(_ADD, at, *_NEW.arrays(drafts)))
+        ids = _ids(await self.scope.one(_ADD, at, *_NEW.arrays(drafts)))
         return [_born(draft, lead_id, at) for draft, lead_id in zip(drafts, ids, strict=True)]
 
     async def save(self, leads: Sequence[Lead]) -> None:
         """Store changed leads; raises Conflict `duplicate_lead`, or NotFound for a stranger."""
         if not leads:
             return
-        saved = _ids(await self.scope.first(_SAVE, *_CHANGED.arrays(leads)))
+        saved = _ids(await self.scope.one(_SAVE, *_CHANGED.arrays(leads)))
         if missing := {lead.id for lead in leads}.difference(saved):
             raise NotFound("lead", min(missing))
 
@@ -156,6 +162,10 @@ class PostgresLeadStore(LeadStore):
         rows = await self.scope.fetch(_OPEN_IN, pipeline_id, list(contact_ids))
         return {row["contact_id"]: row["id"] for row in rows}
 
+    async def of_contacts(self, contact_ids: Collection[ContactId]) -> list[Lead]:
+        """Return the live leads of some contacts, locked, by id."""
+        return structs(await self.scope.fetch(_OF_CONTACTS, list(contact_ids)), Lead)
+
     async def by_kommo(self, kommo_ids: Collection[KommoId]) -> dict[KommoId, Lead]:
         """Return the live leads with these Kommo ids, locked."""
         leads = structs(await self.scope.fetch(_BY_KOMMO, list(kommo_ids)), Lead)
@@ -166,11 +176,10 @@ class PostgresLeadStore(LeadStore):
         return structs(await self.scope.fetch(_IN_STAGES, list(stage_ids), limit), Lead)
 
 
-def _ids(row: Row | None) -> list[LeadId]:
+def _ids(row: Row) -> list[LeadId]:
     """Return the leads that were written; raises Conflict for one that stands in the way."""
-    if row is None or row["rival"] is not None:
-        rival = row and row["rival"]
-        raise Conflict("duplicate_lead", "a lead has this Kommo id", id=rival)
+    if row["rival"] is not None:
+        raise Conflict("duplicate_lead", "a lead has this Kommo id", id=row["rival"])
     return list(row["ids"])
 
 

@@ -5,7 +5,6 @@ the rows show of other tables is joined to the few that are left. Total, number 
 event and rows come from one statement, and so from one snapshot.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -13,9 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from clarin_core.domain.ids import ID_MAX, AccountId
+from clarin_core.domain.ids import ID_MAX
 from clarin_core.domain.paging import Page, Paged
-from clarin_core.errors import ClarinError, Malformed, NotFound
+from clarin_core.errors import Malformed, NotFound
 from clarin_postgres.conditions import Conditions
 from clarin_postgres.connection import Row
 
@@ -58,50 +57,53 @@ OLDEST = Order(("created_at", "id"), (datetime, int))
 UPDATED = Order(("updated_at", "id"), (datetime, int), descending=True)
 BY_ID = Order(("id",), (int,))
 
+NO_ACCOUNT = 0
+ABOVE_ACCOUNTS = "select null::bigint as last_seq"
+"""What stands beside a list that belongs to no account, and so has no log."""
+
 
 @dataclass(frozen=True)
 class Listing:
     """The unchanging parts of a statement that reads pages.
 
-    `cut` are the columns read while the page is cut, `shown` what is shown of its rows, and
-    `joins` brings what else they show; `alias` is the table's name in all of them.
+    `cut` are the columns read from `source` while the page is cut, `shown` what is shown of its
+    rows, and `joins` brings what else they show; `alias` is the rows' name in all of them.
+    `beside` is one row, which is there even if the page is empty.
     """
 
     name: str
-    table: str
+    source: str
     alias: str
     cut: str
     shown: str
     joins: str = ""
+    beside: str = "select s.last_seq from account_stream s where s.account_id = $1"
 
     def statement(
-        self, query: Paged, order: Order, where: Conditions, *, account_id: AccountId, told: str = ""
+        self, query: Paged, order: Order, where: Conditions, *, account_id: int, told: str = ""
     ) -> str:
         """Return the text that reads a page, and bind its parameters.
 
         `told` are columns that every row repeats, even the one row of an empty page.
         """
         start = query.start(account_id)
-        total = f"(select count(*) from {self.table} {self.alias} where {where})"
-        after = [order.beyond(self.alias, start, where)] if start else []
+        total = f"(select count(*) from {self.source} where {where})"
+        after = [] if start is None else [order.beyond(self.alias, start, where)]
         size = where.bind(query.size + query.by_cursor)
         offset = where.bind(0 if query.by_cursor else query.offset)
         return f"""-- {self.name}
             select s.last_seq, {"null" if query.by_cursor else total} as total, {told}{self.shown}
-            from account_stream s
+            from ({self.beside}) s
             left join (
-                select {self.cut} from {self.table} {self.alias}
+                select {self.cut} from {self.source}
                 where {where.joined(*after)}
                 order by {order.by(self.alias)} limit {size} offset {offset}
             ) {self.alias} on true
             {self.joins}
-            where s.account_id = $1
             order by {order.by(self.alias)}"""
 
 
-def page_of(
-    rows: list[Row], query: Paged, order: Order, account_id: AccountId, kind: type[S]
-) -> Page[S]:
+def page_of(rows: list[Row], query: Paged, order: Order, account_id: int, kind: type[S]) -> Page[S]:
     """Make the answer of what a listing's statement returned; raises NotFound for the account."""
     if not rows:
         raise NotFound("account", account_id)
@@ -109,13 +111,14 @@ def page_of(
     picked = found[: query.size]
     keys = order.key(picked[-1]) if len(found) > query.size else None
     page = query.answer(account_id, structs(picked, kind), keys, rows[0]["total"])
-    page.seq = rows[0]["last_seq"]
+    if (seq := rows[0]["last_seq"]) is not None:
+        page.seq = seq
     return page
 
 
 def structs(rows: list[Row], kind: type[S]) -> list[S]:
     """Return rows as structs, whose fields are named as the columns."""
-    return msgspec.convert([dict(row) for row in rows], list[kind])  # type: ignore[valid-type]
+    return msgspec.convert([dict(row) for row in rows], list[kind])  # type: ignore[valid-type]  # A type that is a value here.
 
 
 def struct(row: Row, kind: type[S]) -> S:
@@ -123,12 +126,12 @@ def struct(row: Row, kind: type[S]) -> S:
     return msgspec.convert(dict(row), kind)
 
 
-def _to_cursor(value: Any) -> Any:
+def _to_cursor(value: object) -> object:
     """Return a time as microseconds, which JSON keeps exactly; other values as they are."""
     return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
 
 
-def _from_cursor(kind: type, part: Any) -> Any:
+def _from_cursor(kind: type, part: object) -> object:
     if kind is datetime and type(part) is int and part in _KEPT_INSTANTS:
         return _EPOCH + part * _MICROSECOND
     if kind is int and type(part) is int and abs(part) <= ID_MAX:

@@ -44,12 +44,8 @@ class GuardedReads(Reads):
 
     async def fetch(self, account_id: AccountId, text: str, *arguments: object) -> list[Row]:
         """Return the rows; raises NotFound for an unknown account."""
-        async with self._pool.line() as line:
-            await line.control(begin_in(account_id))
-            try:
-                return await line.fetch(text, account_id, *arguments)
-            finally:
-                await line.control("-- rollback\nrollback")
+        async with self._pool.line() as line, line.transaction(begin_in(account_id)):
+            return await line.fetch(text, account_id, *arguments)
 
 
 class Regions:
@@ -104,6 +100,9 @@ def _phone_or_none(raw: str, region: str) -> PhoneNumber | None:
         return normalize_phone(raw, region)
     except Invalid:
         return None
+
+
+BEGIN = "-- begin\nbegin"
 
 
 def begin_in(account_id: AccountId) -> str:

@@ -33,3 +33,7 @@ class Scope:
         """Run a statement and return its first row, None if there is none."""
         rows = await self.fetch(text, *arguments)
         return rows[0] if rows else None
+
+    async def one(self, text: str, *arguments: object) -> Row:
+        """Run a statement that always returns a row, and return it."""
+        return (await self.fetch(text, *arguments))[0]

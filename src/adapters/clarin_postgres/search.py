@@ -22,8 +22,7 @@ def searched(texts: Iterable[str | None]) -> str:
 
 def searched_of_contact(contact: ContactDraft) -> str:
     """Return what is kept of a contact; its phone is searched as it is."""
-    full_name = " ".join(filter(None, (contact.name, contact.last_name)))
-    names = (full_name, contact.short_name, contact.custom_name, contact.push_name)
+    names = (contact.full_name, contact.short_name, contact.custom_name, contact.push_name)
     return searched((*names, contact.email, contact.company))
 
 

@@ -90,6 +90,8 @@ class Argon2Hasher(PasswordHasher):
 
 
 def _bytes(password: str) -> bytes:
-    # Two keyboards may compose one letter differently; lone surrogates are nobody's password,
-    # and must end in "wrong password" like any other.
-    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+    """Return a password as the core keeps every text: composed, and without blanks around it.
+
+    Lone surrogates are nobody's password, and end in "wrong password" like any other.
+    """
+    return unicodedata.normalize("NFC", password).strip().encode("utf-8", "surrogatepass")

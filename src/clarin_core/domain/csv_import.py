@@ -32,7 +32,9 @@ _REPORT = ("fila", "motivo")
 _Numbered = tuple[int, list[str]]
 
 
-class ImportRow(Struct, frozen=True, kw_only=True, tag_field="result", tag="readable"):
+class ImportRow(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="result", tag="readable"
+):
     """A record that can be imported; texts are clean and within the bounds of their fields.
 
     `row` counts from 1 after the header. `name` is the contact's, `lead_name` the lead's,

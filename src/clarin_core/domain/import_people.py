@@ -34,12 +34,14 @@ class Reading:
     """A row, its `person` with what the row says of it, and the `owner` of its lead.
 
     The owner is another person only where a row names a new phone for a lead that keeps its
-    contact. `is_first` says that no earlier row of the batch speaks of the person.
+    contact. `former` is whom the lead leaves for a person with a phone. `is_first` says that
+    no earlier row of the batch speaks of the person.
     """
 
     row: ImportRow
     person: Person
     owner: Person
+    former: Person | None
     values: dict[str, Any]
     is_first: bool
 
@@ -80,16 +82,18 @@ class People:
         return readings
 
     def _read(self, row: ImportRow) -> Reading:
-        owner = self._by_kommo.get(row.kommo_id) if row.kommo_id else None
-        person = self._find(row, owner)
-        is_first = person is None
-        if person is None:
-            person = self._add(row)
-        if owner is None or (row.phone and (self._overwrite or not owner.known.phone)):
-            owner = person
+        before = self._by_kommo.get(row.kommo_id) if row.kommo_id else None
+        found = self._find(row, before)
+        person = found or self._add(row)
+        owner = before if before and not self._changes_hands(row, before) else person
         if row.kommo_id:
             self._by_kommo[row.kommo_id] = owner
-        return Reading(row, person, owner, _values(row), is_first)
+        former = before if before and owner is not before and not before.known.phone else None
+        return Reading(row, person, owner, former, _values(row), is_first=found is None)
+
+    def _changes_hands(self, row: ImportRow, owner: Person) -> bool:
+        """Tell whether the row's phone takes the lead to another person (IM4)."""
+        return row.phone is not None and (self._overwrite or owner.known.phone is None)
 
     def _find(self, row: ImportRow, owner: Person | None) -> Person | None:
         if row.phone:
@@ -116,6 +120,11 @@ def is_known_by_name(row: ImportRow) -> bool:
 def name_of(row: ImportRow) -> str:
     """Return a person's whole name; a lead's name stands in for it."""
     return " ".join(filter(None, (row.name, row.last_name))) or row.lead_name or ""
+
+
+def details_of(contact: Contact) -> dict[str, Any]:
+    """Return what rows can say of a person and the contact says."""
+    return {field: getattr(contact, field) for field in _PERSON}
 
 
 def _known(known: Mapping[ContactId, Person], contact: Contact) -> Person:

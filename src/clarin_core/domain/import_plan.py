@@ -23,7 +23,7 @@ from clarin_core.domain.events import (
     LeadUpdated,
 )
 from clarin_core.domain.ids import ID_MAX, ContactId, LeadId
-from clarin_core.domain.import_people import SOURCE, Person, Reading
+from clarin_core.domain.import_people import SOURCE, Person, Reading, details_of
 from clarin_core.domain.import_places import Place
 from clarin_core.domain.imports import ImportJob, RowOutcome, RowResult
 from clarin_core.domain.leads import Lead, LeadDraft, LeadStatus, StageMove
@@ -196,6 +196,9 @@ def apply_readings(
         notes = row.notes if leads is None else None
         values = {**reading.values, "notes": notes}
         changed = contact.take(values, overwrite=job.overwrite, at=at)
+        if reading.former is not None:  # The file speaks of one person, now with a phone.
+            known = details_of(contacts[reading.former].entity)
+            changed |= contact.take(known, overwrite=False, at=at)
         is_new = reading.is_first and contact.is_new
         applied = Applied(row, contact, is_created=is_new, is_changed=changed or is_new)
         if leads is not None:

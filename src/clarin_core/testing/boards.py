@@ -4,13 +4,13 @@ The model is a plain list of leads with a function that says what a filter lets 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from clarin_core.domain.contacts import Contact, ContactDraft
 from clarin_core.domain.ids import LeadId, PipelineId, StageId, TagId, UserId
@@ -37,9 +37,9 @@ _PEOPLE = (
 _NOBODY = ContactDraft()
 _NAMES = st.sampled_from(["Luz María", "LUZ", "José 100%", "a_b", None])
 _SOURCES = st.sampled_from(["web", "Web", None])
-_SEARCHES = st.sampled_from(
-    ["luz", "Lúz  maria", "NANDU", "josé", "%", "_", "0%", "x.pe", "987 654", "+51 1", "nadie"]
-)
+SEARCHES = (
+    "luz", "Lúz  maria", "NANDU", "josé", "%", "_", "0%", "x.pe", "987 654", "+51 1", "nadie",
+)  # fmt: skip
 _SAME = ("status", "pipeline_id", "stage_id", "contact_id", "assigned_to", "source")
 
 
@@ -75,10 +75,9 @@ class Board:
             value=maybe(st.integers(0, 100)),
         )
 
-    def filters(self) -> SearchStrategy[Mapping[str, Any]]:
-        """The fields of a `LeadFilter`, of which most are absent."""
+    def questions(self) -> SearchStrategy[list[dict[str, Any]]]:
+        """Fields of a `LeadFilter`: each filter alone, and some together."""
         one_of = {
-            "search": _SEARCHES,
             "status": st.sampled_from(LeadStatus),
             "pipeline_id": st.sampled_from([pipeline.id for pipeline in self.pipelines]),
             "stage_id": st.sampled_from([stage_id for _, stage_id in self.places]),
@@ -90,10 +89,8 @@ class Board:
             "created_from": hours(),
             "created_to": hours(),
         }
-        few = st.sets(st.sampled_from(sorted(one_of)), max_size=2)
-        chosen = few.flatmap(lambda names: st.fixed_dictionaries({n: one_of[n] for n in names}))
-        modes = st.sampled_from(TagsMode)
-        return st.builds(lambda fields, mode: {**fields, "tags_mode": mode}, chosen, modes)
+        together = st.lists(st.sets(st.sampled_from(sorted(one_of)), min_size=2), max_size=2)
+        return st.builds(_questions, st.fixed_dictionaries(one_of), together)
 
     def found(self, query: LeadFilter, *, deleted: bool = False) -> list[Lead]:
         """Return what a filter must find, newest first."""
@@ -129,25 +126,31 @@ class Board:
             *(getattr(query, name) in (UNSET, getattr(lead, name)) for name in _SAME),
             query.search is UNSET or _says(query.search, lead, person),
             query.phone in (UNSET, person.phone),
-            query.tag_ids is UNSET or self._has_tags(query, lead),
+            isinstance(query.tag_ids, UnsetType) or self._has_tags(lead, query.tag_ids, query),
             query.created_from is UNSET or query.created_from <= lead.created_at,
             query.created_to is UNSET or lead.created_at < query.created_to,
         ]
         return all(checks)
 
-    def _has_tags(self, query: LeadFilter, lead: Lead) -> bool:
-        has = [TagLink(target_id=lead.id, tag_id=one) in self.links for one in query.tag_ids]
+    def _has_tags(self, lead: Lead, tag_ids: Collection[TagId], query: LeadFilter) -> bool:
+        has = [TagLink(target_id=lead.id, tag_id=one) in self.links for one in tag_ids]
         return {TagsMode.ANY: any, TagsMode.ALL: all}[query.tags_mode](has)
 
 
+def _questions(values: Mapping[str, Any], together: list[set[str]]) -> list[dict[str, Any]]:
+    every = {"tag_ids": values["tag_ids"], "tags_mode": TagsMode.ALL}
+    alone = [{name: value} for name, value in values.items()]
+    return [{}, every, *alone, *({name: values[name] for name in names} for names in together)]
+
+
 async def lay_out(account: Tenant, data: DataObject) -> Board:
-    """Commit a board of up to eight leads, some of them tagged or deleted."""
+    """Commit a board of up to six leads, some of them tagged or deleted."""
     pipelines = [account.pipeline, await account.add_pipeline("Postventa", "Uno", "Dos")]
     people = await account.add_contacts(*_PEOPLE)
     tags = await account.add_tags("vip", "Frío", "ámbar")
     tag_ids = [tag.id for tag in tags]
     board = Board(account, pipelines, people, tag_ids, await account.hire())
-    for draft, at in data.draw(st.lists(st.tuples(board.drafts(), hours()), max_size=8)):
+    for draft, at in data.draw(st.lists(st.tuples(board.drafts(), hours()), max_size=6)):
         board.leads.extend(await account.add_leads(draft, at=at))
     await _tag_some(board, data)
     await _delete_some(board, data)
@@ -156,7 +159,9 @@ async def lay_out(account: Tenant, data: DataObject) -> Board:
 
 async def _tag_some(board: Board, data: DataObject) -> None:
     possible = [
-        TagLink(target_id=lead.id, tag_id=tag_id) for lead in board.leads for tag_id in board.tag_ids
+        TagLink(target_id=lead.id, tag_id=tag_id)
+        for lead in board.leads
+        for tag_id in board.tag_ids
     ]
     chosen = data.draw(st.lists(st.booleans(), min_size=len(possible), max_size=len(possible)))
     board.links.update(link for link, is_put in zip(possible, chosen, strict=True) if is_put)

@@ -21,11 +21,11 @@ from clarin_core.ports.storage import Storage
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import Tenant, settle
 
-_PATIENCE_S = 60  # A lock that is never given back becomes a failure, not a hang.
 _SELF_AND_TENANT = 2
 
 C = TypeVar("C", bound="Contract")
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Capability(Enum):
@@ -62,6 +62,9 @@ class Contract:
         suppress_health_check=[HealthCheck.too_slow],
     )
     """How Hypothesis searches; `examples` counts above its `max_examples`."""
+
+    patience_s: ClassVar[float] = 60.0
+    """How long an example may take: a lock that is never given back must not hang the run."""
 
     publisher: ClassVar[RecordingPublisher]
     """There before `open` is called: hand it to the adapter, or declare ANNOUNCING as lacking."""
@@ -110,11 +113,11 @@ class Contract:
             return cls.lacks
         return {Capability.COUNTING: "there is no statements_run()", **cls.lacks}
 
-    def run(self, story: Awaitable[Any]) -> Any:
+    def run(self, story: Awaitable[T]) -> T:
         """Run a story on the loop of the class and return what it returns."""
 
-        async def patiently() -> Any:
-            async with asyncio.timeout(_PATIENCE_S):
+        async def patiently() -> T:
+            async with asyncio.timeout(self.patience_s):
                 return await story
 
         return self._runner.run(patiently())
@@ -128,7 +131,7 @@ class Contract:
         """Run `story` with a fresh account for each example; once when nothing is drawn."""
 
         @functools.wraps(story)  # Hypothesis keeps failures by the source of the story.
-        def example(**values: Any) -> None:
+        def example(**values: object) -> None:
             account = self.run(settle(self.storage))
             self.run(story(self, account, **given_values, **values))
 
@@ -152,8 +155,8 @@ def law(
         asked = [p for p in parameters[_SELF_AND_TENANT:] if p.name not in drawn]
 
         @functools.wraps(story)
-        def test(self: C, **from_pytest: Any) -> None:
-            if needs in self.lacking():
+        def test(self: C, **from_pytest: object) -> None:
+            if needs is not None and needs in self.lacking():
                 pytest.skip(f"lacks {needs.value}: {self.lacking()[needs]}")
             self.prove(story, drawn, from_pytest)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from clarin_core.domain.accounts import Account, Plan
 from clarin_core.domain.actor import Role
@@ -35,7 +35,7 @@ from clarin_core.domain.events import (
     TagDeleted,
     TagRenamed,
 )
-from clarin_core.domain.ids import ID_MAX, StageId
+from clarin_core.domain.ids import ID_MAX, PipelineId, StageId
 from clarin_core.domain.imports import ImportCounts, ImportJob, ImportState
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.pipelines import NewPipeline, Pipeline, Stage
@@ -52,6 +52,7 @@ from clarin_core.testing.strategies import (
     new_pipelines,
     tag_names,
 )
+from clarin_core.testing.tenants import NOON
 
 
 def ids() -> SearchStrategy[int]:
@@ -151,12 +152,16 @@ def _events_of_others() -> SearchStrategy[Event]:
     )
 
 
-def _pipeline(new: NewPipeline, **fields: Any) -> Pipeline:
+def _pipeline(new: NewPipeline, **fields: object) -> Pipeline:
     stages = [
         Stage(id=StageId(place + 1), position=place, **asdict(stage))
         for place, stage in enumerate(new.stages or ())
     ]
-    return Pipeline(name=new.name, description=new.description, position=0, stages=stages, **fields)
+    bare = Pipeline(
+        id=PipelineId(1), name=new.name, description=new.description, position=0, stages=stages,
+        is_default=False, created_at=NOON, updated_at=NOON, version=1,
+    )  # fmt: skip
+    return replace(bare, **fields)
 
 
 def _life() -> dict[str, SearchStrategy[Any]]:

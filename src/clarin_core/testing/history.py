@@ -8,7 +8,7 @@ the lists must show it, and the log must replay to it.
 import asyncio
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
@@ -21,7 +21,9 @@ from clarin_core.domain.tags import TagLink, TagQuery
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Contract, law
 from clarin_core.testing.steps import STEPS, Seed, Step, seeds
-from clarin_core.testing.tenants import Tenant
+from clarin_core.testing.tenants import OnPurposeError, Tenant
+
+Row = TypeVar("Row", Lead, Contact)
 
 
 class Work(NamedTuple):
@@ -52,13 +54,11 @@ class HistoryLaws(Contract):
         for life in lives:
             await life.begin()
         for pair in rounds:
-            await asyncio.gather(*(life.go_on(work) for life, work in zip(lives, pair, strict=True)))
+            await asyncio.gather(
+                *(life.go_on(work) for life, work in zip(lives, pair, strict=True))
+            )
             for life in lives:
                 await life.check()
-
-
-class OnPurposeError(Exception):
-    """What a failing transaction fails with."""
 
 
 @dataclass
@@ -115,8 +115,8 @@ class Life:
             known = await tx.contacts.get_many(list(self.state.contacts))
         hidden = [contact for contact in known if contact.deleted_at is not None]
         return State(
-            leads={one.id: _without_tags(one, Lead) for one in live + deleted},
-            contacts={one.id: _without_tags(one, Contact) for one in contacts}
+            leads={one.id: _without(one, Lead) for one in live + deleted},
+            contacts={one.id: _without(one, Contact) for one in contacts}
             | {one.id: one for one in hidden},
             tags={one.id: one for one in (await views.tags(TagQuery(limit=200))).data},
             pipelines={one.id: one for one in (await views.pipelines(PageQuery())).data},
@@ -125,7 +125,7 @@ class Life:
         )
 
 
-def _without_tags(view: LeadView | ContactView, entity: type) -> Lead | Contact:
+def _without(view: Row, entity: type[Row]) -> Row:
     return entity(**{name: getattr(view, name) for name in entity.__struct_fields__})
 
 

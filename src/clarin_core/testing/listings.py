@@ -17,13 +17,15 @@ from clarin_core.domain.tags import TagQuery
 from clarin_core.testing.leads import first_place
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft
 
+_PAGES_MAX = 50
+
 
 @dataclass(frozen=True)
 class Listing:
     """One list; `grow` adds so many rows, that lie anywhere in its order."""
 
     name: str
-    query: type[Paged]
+    query: Callable[..., Paged]
     grow: Callable[[Tenant, int], Awaitable[None]]
     read: Callable[[Tenant, Any], Awaitable[Page[Any]]]
     filters: Mapping[str, Any] = field(default_factory=dict)
@@ -31,7 +33,7 @@ class Listing:
     def __str__(self) -> str:
         return self.name
 
-    async def page(self, account: Tenant, **fields: Any) -> Page[Any]:
+    async def page(self, account: Tenant, **fields: object) -> Page[Any]:
         """Return a page."""
         return await self.read(account, self.query(**self.filters, **fields))
 
@@ -43,6 +45,7 @@ class Listing:
         """Return the pages by number, up to the first that is not full."""
         pages = [await self.page(account, limit=limit)]
         while len(pages[-1].data) == limit:
+            assert len(pages) < _PAGES_MAX, f"the walk through {self} does not end"
             pages.append(await self.page(account, limit=limit, page=len(pages) + 1))
         return pages
 
@@ -52,6 +55,7 @@ class Listing:
         """Return the pages by cursor, while the list grows by `meanwhile` rows a page."""
         pages = [await self.page(account, limit=limit, after="")]
         while pages[-1].next is not UNSET:
+            assert len(pages) < _PAGES_MAX, f"the walk through {self} does not end"
             await self.grow(account, meanwhile)
             pages.append(await self.page(account, limit=limit, after=pages[-1].next))
         return pages

@@ -3,14 +3,16 @@
 from uuid import uuid4
 
 import pytest
+from hypothesis import strategies as st
 from msgspec import UNSET
 
 from clarin_core.domain.accounts import AccountQuery, UserQuery
 from clarin_core.domain.leads import LeadQuery, LeadSort, LeadStatus
 from clarin_core.errors import ClarinError, Kind
+from clarin_core.testing import strategies
 from clarin_core.testing.contract import Contract, law
 from clarin_core.testing.listings import BATCHED, LISTINGS, Listing
-from clarin_core.testing.tenants import Tenant, draft, person, settle
+from clarin_core.testing.tenants import HASH, Tenant, draft, person, settle
 
 ROWS = 5
 LIMITS = range(1, ROWS + 3)
@@ -52,7 +54,17 @@ class PagingLaws(Contract):
             pages = await listing.by_cursor(account, limit)
             assert [row for page in pages for row in page.data] == rows
             assert len(pages) == -(-len(rows) // limit)
-            assert {(page.page, page.total, page.limit) for page in pages} == {(UNSET, UNSET, limit)}
+            assert {(page.page, page.total, page.limit) for page in pages} == {
+                (UNSET, UNSET, limit)
+            }
+
+    @law(names=st.lists(strategies.tag_names(), max_size=5))
+    async def test_a_cursor_carries_any_name(self, account: Tenant, names: list[str]) -> None:
+        """Section 1: where a list is ordered by name, the longest names are no obstacle."""
+        await account.add_tags(*names)
+        tags = next(listing for listing in LISTINGS if listing.name == "tags")
+        pages = await tags.by_cursor(account, 1)
+        assert [row for page in pages for row in page.data] == await tags.rows(account)
 
     @every_list
     @law()
@@ -134,7 +146,7 @@ class PagingLaws(Contract):
         async with self.storage.directory() as directory:
             for number in range(3):
                 user = person(username=f"{name}{number}", is_active=number != 1)
-                await directory.users.add(user, password_hash="$")
+                await directory.users.add(user, password_hash=HASH)
         async with self.storage.directory() as directory:
             users = directory.users
             begin = await users.page(UserQuery(search=name.lower(), limit=2, after=""))

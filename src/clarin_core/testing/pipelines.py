@@ -18,7 +18,7 @@ class PipelineLaws(Contract):
     async def test_a_pipeline_comes_back_as_it_was_added(
         self, account: Tenant, new: NewPipeline
     ) -> None:
-        """Its stages are in the order given, at the positions 0, 1, 2 …"""
+        """Its stages are in the order given, at positions from 0 without gaps."""
         pipeline = await add(account, new)
         assert (pipeline.name, pipeline.description) == (new.name, new.description)
         assert [as_new(stage) for stage in pipeline.stages] == list(new.stages or ())

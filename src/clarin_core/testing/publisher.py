@@ -19,7 +19,7 @@ class RecordingPublisher(EventPublisher):
 
     async def listen(self) -> AsyncIterator[tuple[AccountId, int]]:
         """Yield nothing: a storage announces and does not listen."""
-        for hint in ():
+        for hint in list[tuple[AccountId, int]]():
             yield hint
 
     def announced(self, account_id: AccountId) -> list[int]:

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clarin_core.domain.contacts import ContactDraft
@@ -26,7 +25,7 @@ class PurgeLaws(Contract):
 
     @law()
     async def test_old_deleted_leads_and_contacts_are_removed(self, account: Tenant) -> None:
-        """SD1: what was deleted before the time is gone for good, with its links; the rest stays."""
+        """SD1: what was deleted before the time is gone with its links; the rest stays."""
         old, new, live = await account.add_leads(*map(draft, ("vieja", "nueva", "viva")))
         past, present = await account.add_contacts(*map(named, ("Ana", "Eva")))
         tags = await account.add_tags("vip")
@@ -57,20 +56,19 @@ class PurgeLaws(Contract):
         await self.storage.purge(deleted_before=LONG_AGO + DAY, events_before=LONG_AGO)
         assert await account.picture() == before
 
-    @law(batches=st.lists(st.integers(1, 3), min_size=1, max_size=5), data=st.data())
-    async def test_a_log_is_trimmed_from_its_beginning(
-        self, account: Tenant, batches: list[int], data: st.DataObject
-    ) -> None:
+    @law()
+    async def test_a_log_is_trimmed_from_its_beginning(self, account: Tenant) -> None:
         """R4: numbers stay, the log says how far it is gone, and the rest is read as before."""
-        for size in batches:
+        for size in (2, 1, 3):
             await account.emit(*map(gone, range(size)))
         log = await account.events()
-        bound = data.draw(st.sampled_from(log)).at
-        await self.storage.purge(deleted_before=LONG_AGO, events_before=bound)
-        trimmed = next(one.seq for one in log if one.at >= bound) - 1
-        position = await account.views.position()
-        assert (position.trimmed_to, position.seq) == (trimmed, len(log))
-        assert await account.events(after=trimmed) == log[trimmed:]
+        for bound in (log[0].at, log[2].at, log[5].at, log[2].at):
+            trimmed = (await account.views.position()).trimmed_to
+            expected = max(trimmed, next(one.seq for one in log if one.at >= bound) - 1)
+            await self.storage.purge(deleted_before=LONG_AGO, events_before=bound)
+            position = await account.views.position()
+            assert (position.trimmed_to, position.seq) == (expected, len(log))
+            assert await account.events(after=expected) == log[expected:]
         await account.emit(gone(1))
         assert (await account.views.position()).seq == len(log) + 1
 

@@ -1,7 +1,7 @@
 """Laws of users and sign-ins: who one is, and whether a token still counts."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,9 +11,10 @@ from clarin_core.domain.accounts import Session, Standing
 from clarin_core.domain.actor import Role
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.errors import Conflict, NotFound
+from clarin_core.ports.directory import Directory
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Contract, law
-from clarin_core.testing.tenants import LATER, NOON, Tenant, person
+from clarin_core.testing.tenants import HASH, LATER, NOON, Tenant, person
 
 SOON = LATER + timedelta(hours=1)
 
@@ -28,12 +29,12 @@ class SignInLaws(Contract):
         """The store gives the id and keeps the rest."""
         new = person(display_name=shown, is_super_admin=True)
         async with self.storage.directory() as directory:
-            user = await directory.users.add(new, password_hash="$1")
+            user = await directory.users.add(new, password_hash=HASH)
         assert replace(user, id=new.id) == new
         async with self.storage.directory() as directory:
             assert await directory.users.get(user.id) == user
             secret = await directory.users.secret_of(user.id)
-        assert (secret.user, secret.password_hash) == (user, "$1")
+        assert (secret.user, secret.password_hash) == (user, HASH)
 
     @law()
     async def test_a_secret_is_found_by_either_name(self, account: Tenant) -> None:
@@ -41,7 +42,7 @@ class SignInLaws(Contract):
         name = f"Ñusta{uuid4().hex}"
         async with self.storage.directory() as directory:
             new = person(username=name, email=f"{name}@x.pe")
-            user = await directory.users.add(new, password_hash="$")
+            user = await directory.users.add(new, password_hash=HASH)
             spellings = (name, name.lower(), name.upper(), new.email, new.email.upper())
             found = [await directory.users.secret(login) for login in spellings]
             assert [secret.user.id for secret in found if secret] == [user.id] * len(spellings)
@@ -52,14 +53,14 @@ class SignInLaws(Contract):
         """Section 3.1: unique in all accounts, ignoring case, when added and when saved."""
         first, second = person(), person()
         async with self.storage.directory() as directory:
-            await directory.users.add(first, password_hash="$")
-            second = await directory.users.add(second, password_hash="$")
+            await directory.users.add(first, password_hash=HASH)
+            second = await directory.users.add(second, password_hash=HASH)
         for rival in (
             person(username=first.username.upper()), person(email=first.email.upper()),
         ):  # fmt: skip
             with pytest.raises(Conflict) as caught:
                 async with self.storage.directory() as directory:
-                    await directory.users.add(rival, password_hash="$")
+                    await directory.users.add(rival, password_hash=HASH)
             assert caught.value.code == "conflict"
         with pytest.raises(Conflict):
             async with self.storage.directory() as directory:
@@ -95,13 +96,14 @@ class SignInLaws(Contract):
     @law()
     async def test_unknown_users_and_sign_ins_are_not_found(self, account: Tenant) -> None:
         """An id that nobody has is NotFound, not an error of the store."""
-        for ask in (
+        asks: list[Callable[[Directory], Awaitable[object]]] = [
             lambda directory: directory.users.get(UserId(2**62)),
             lambda directory: directory.users.secret_of(UserId(2**62)),
             lambda directory: directory.sessions.get(SessionId(2**62)),
             lambda directory: directory.accounts.get(AccountId(2**62)),
             lambda directory: directory.enter(AccountId(2**62)),
-        ):
+        ]
+        for ask in asks:
             with pytest.raises(NotFound):
                 async with self.storage.directory() as directory:
                     await ask(directory)

@@ -51,15 +51,20 @@ class Crowd:
 Batch = Callable[[Transaction, Crowd, int], Awaitable[Any]]
 
 BATCHES: Mapping[str, Batch] = {
-    "add leads": lambda tx, crowd, n: tx.leads.add([draft(contact_id=crowd.people[0])] * n, at=NOON),
-    "save leads": lambda tx, crowd, n: _save(tx.leads, crowd.leads[:n]),
+    "add leads": lambda tx, crowd, n: tx.leads.add(
+        [draft(contact_id=crowd.people[0])] * n, at=NOON
+    ),
+    "save leads": lambda tx, crowd, n: _save_leads(tx, crowd.leads[:n]),
     "log moves": lambda tx, crowd, n: tx.leads.log_moves(crowd.moves(n)),
-    "open leads": lambda tx, crowd, n: tx.leads.open_in(crowd.account.pipeline.id, crowd.people[:n]),
+    "open leads": lambda tx, crowd, n: tx.leads.open_in(
+        crowd.account.pipeline.id, crowd.people[:n]
+    ),
+    "leads of contacts": lambda tx, crowd, n: tx.leads.of_contacts(crowd.people[:n]),
     "leads by Kommo": lambda tx, crowd, n: tx.leads.by_kommo([KommoId(k + 1) for k in range(n)]),
     "leads in stages": lambda tx, crowd, n: tx.leads.in_stages(crowd.account.stages, limit=n),
     "new contacts": lambda tx, crowd, n: tx.contacts.claim(_people(n, known=False), at=NOON),
     "known contacts": lambda tx, crowd, n: tx.contacts.claim(_people(n, known=True), at=NOON),
-    "save contacts": lambda tx, crowd, n: _save(tx.contacts, crowd.people[:n]),
+    "save contacts": lambda tx, crowd, n: _save_contacts(tx, crowd.people[:n]),
     "people by name": lambda tx, crowd, n: tx.contacts.phoneless(_words(n), source="csv_import"),
     "claim tags": lambda tx, crowd, n: tx.tags.claim(_words(n), origin=TagOrigin.LOCAL, at=NOON),
     "known tags": lambda tx, crowd, n: tx.tags.known([TagId(k + 1) for k in range(n)]),
@@ -138,8 +143,12 @@ async def _commit(crowd: Crowd, batch: Batch, size: int) -> None:
         await batch(tx, crowd, size)
 
 
-async def _save(store: Any, ids: Sequence[int]) -> None:
-    await store.save(await store.get_many(ids))
+async def _save_leads(tx: Transaction, ids: Sequence[LeadId]) -> None:
+    await tx.leads.save(await tx.leads.get_many(ids))
+
+
+async def _save_contacts(tx: Transaction, ids: Sequence[ContactId]) -> None:
+    await tx.contacts.save(await tx.contacts.get_many(ids))
 
 
 async def _save_outcomes(tx: Transaction, import_id: ImportId, size: int) -> None:

@@ -1,11 +1,13 @@
 """Laws of the tag store: unique names, and links that are a set."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 
 from clarin_core.domain.contacts import ContactDraft, ContactQuery, ContactView
+from clarin_core.domain.ids import TagId
 from clarin_core.domain.leads import LeadQuery, LeadView
 from clarin_core.domain.tags import NewTag, TagLink, TagOrigin, TagQuery, TagTarget, tag_key
 from clarin_core.errors import Conflict, NotFound
@@ -161,7 +163,7 @@ class TagLaws(Contract):
         tags = await account.add_tags("a", "b")
         ids = {tag.id for tag in tags}
         async with account.begin() as tx:
-            assert await tx.tags.known([*ids, 2**62]) == ids
+            assert await tx.tags.known([*ids, TagId(2**62)]) == ids
 
     @law()
     async def test_tags_are_searched_by_part_of_the_name(self, account: Tenant) -> None:
@@ -183,7 +185,7 @@ async def add(account: Tenant, name: str) -> None:
         await tx.tags.add(NewTag(name=name), origin=TagOrigin.LOCAL, at=LATER)
 
 
-async def save(account: Tenant, tag_id: int, change: NewTag) -> None:
+async def save(account: Tenant, tag_id: TagId, change: NewTag) -> None:
     """Commit another name and colour of a tag."""
     async with account.begin() as tx:
         tag = await tx.tags.get(tag_id)
@@ -195,14 +197,18 @@ async def target_ids(account: Tenant, target: TagTarget) -> list[int]:
     """Commit three records that can be tagged and return their ids."""
     leads = await account.add_leads(*[draft()] * 3)
     contacts = await account.add_contacts(*[ContactDraft(name="Ana")] * 3)
-    rows = {TagTarget.LEAD: leads, TagTarget.CONTACT: contacts}
+    rows: dict[TagTarget, list[Any]] = {TagTarget.LEAD: leads, TagTarget.CONTACT: contacts}
     return [row.id for row in rows[target]]
 
 
 async def hide(account: Tenant, target: TagTarget, target_id: int) -> None:
     """Commit the deletion of a record that can be tagged."""
     async with account.begin() as tx:
-        store = {TagTarget.LEAD: tx.leads, TagTarget.CONTACT: tx.contacts}[target]
+        stores: dict[TagTarget, Any] = {
+            TagTarget.LEAD: tx.leads,
+            TagTarget.CONTACT: tx.contacts,
+        }
+        store = stores[target]
         row = await store.get(target_id)
         row.delete(LATER)
         await store.save([row])
@@ -212,7 +218,7 @@ async def lists_of(account: Tenant, target: TagTarget) -> dict[int, LeadView | C
     """Return what the list of a kind shows, by id."""
     leads = (await account.views.leads(LeadQuery())).data
     contacts = (await account.views.contacts(ContactQuery())).data
-    rows = {TagTarget.LEAD: leads, TagTarget.CONTACT: contacts}
+    rows: dict[TagTarget, list[Any]] = {TagTarget.LEAD: leads, TagTarget.CONTACT: contacts}
     return {row.id: row for row in rows[target]}
 
 

@@ -1,12 +1,14 @@
 """A fresh account for a law to work in, and short ways to fill it and to look at it."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
+
+from msgspec.structs import replace
 
 from clarin_core.domain.accounts import Membership, NewAccount, User
 from clarin_core.domain.actor import SYSTEM, Origin, Role
@@ -25,6 +27,9 @@ from clarin_core.ports.views import Views
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = datetime(2026, 3, 1, 13, tzinfo=UTC)
+HASH = "$argon2id$a-hash"
+
+Opened = TypeVar("Opened")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,9 @@ class Tenant:
         async with self.begin() as tx:
             return await tx.leads.add(drafts, at=at)
 
-    async def add_lead(self, name: str = "Luz", *, at: datetime = NOON, **fields: Any) -> Lead:
+    async def add_lead(
+        self, name: str | None = "Luz", /, *, at: datetime = NOON, **fields: object
+    ) -> Lead:
         """Commit one new lead."""
         (lead,) = await self.add_leads(draft(name, **fields), at=at)
         return lead
@@ -86,9 +93,9 @@ class Tenant:
         async with self.begin() as tx:
             return [contact for contact, _ in await tx.contacts.claim(drafts, at=at)]
 
-    async def add_contact(self, *, at: datetime = NOON, **fields: Any) -> Contact:
+    async def add_contact(self, *, at: datetime = NOON, **fields: object) -> Contact:
         """Commit the claim of one contact."""
-        (contact,) = await self.add_contacts(ContactDraft(**fields), at=at)
+        (contact,) = await self.add_contacts(replace(ContactDraft(), **fields), at=at)
         return contact
 
     async def delete_contact(self, contact: Contact, *, at: datetime = LATER) -> None:
@@ -115,7 +122,7 @@ class Tenant:
         async with self.begin() as tx:
             return await tx.pipelines.add(new, is_default=False, at=NOON)
 
-    async def add_import(self, content: bytes = b"name\nLuz\n", **fields: Any) -> ImportJob:
+    async def add_import(self, content: bytes = b"name\nLuz\n", /, **fields: object) -> ImportJob:
         """Commit an upload."""
         async with self.begin() as tx:
             return await tx.imports.add(upload(content, **fields), content, at=NOON)
@@ -123,7 +130,7 @@ class Tenant:
     async def hire(self, role: Role = Role.AGENT, *, is_default: bool = False) -> UserId:
         """Commit a new user who is a member."""
         async with self.storage.directory() as directory:
-            user = await directory.users.add(person(), password_hash="$hash")
+            user = await directory.users.add(person(), password_hash=HASH)
             inside = await directory.enter(self.id)
             await inside.members.put(
                 Membership(account_id=self.id, user_id=user.id, role=role, is_default=is_default)
@@ -134,9 +141,9 @@ class Tenant:
         """Return up to a thousand events."""
         return (await self.views.events(EventQuery(after=after, limit=1000))).data
 
-    async def lead_ids(self, **filters: Any) -> list[LeadId]:
+    async def lead_ids(self, **filters: object) -> list[LeadId]:
         """Return the ids of up to 200 leads in the order of the list."""
-        page = await self.views.leads(LeadQuery(limit=200, **filters))
+        page = await self.views.leads(replace(LeadQuery(limit=200), **filters))
         return [lead.id for lead in page.data]
 
     async def picture(self) -> dict[str, Any]:
@@ -157,9 +164,9 @@ class Tenant:
         }
 
 
-async def settle(storage: Storage, **fields: Any) -> Tenant:
+async def settle(storage: Storage, **fields: object) -> Tenant:
     """Commit a new account with the usual pipeline; its log is empty."""
-    new = NewAccount(**{"name": "Luz y Sal", **fields})
+    new = replace(NewAccount(name="Luz y Sal"), **fields)
     async with storage.directory() as directory:
         account = await directory.accounts.add(new, at=NOON)
         inside = await directory.enter(account.id)
@@ -167,30 +174,51 @@ async def settle(storage: Storage, **fields: Any) -> Tenant:
     return Tenant(storage, account.id, pipeline)
 
 
-def draft(name: str | None = "Luz", **fields: Any) -> LeadDraft:
+def draft(name: str | None = "Luz", /, **fields: object) -> LeadDraft:
     """Return a lead to be, new unless told otherwise."""
-    return LeadDraft(**{"name": name, "status": LeadStatus.NEW, **fields})
+    return replace(LeadDraft(name=name, status=LeadStatus.NEW), **fields)
 
 
-def person(**fields: Any) -> User:
+def person(**fields: object) -> User:
     """Return a user to be, with a name that nobody has."""
     name = uuid4().hex
-    usual = {
-        "id": UserId(0), "created_at": NOON, "updated_at": NOON, "version": 1, "username": name,
-        "email": f"{name}@example.com", "is_active": True, "is_super_admin": False,
-    }  # fmt: skip
-    return User(**{**usual, **fields})
+    usual = User(
+        id=UserId(0), created_at=NOON, updated_at=NOON, version=1, username=name,
+        email=f"{name}@example.com", is_active=True, is_super_admin=False,
+    )  # fmt: skip
+    return replace(usual, **fields)
 
 
-def upload(content: bytes, **fields: Any) -> ImportDraft:
+def upload(content: bytes, /, **fields: object) -> ImportDraft:
     """Return an import to be of a file with `content`."""
-    usual = {
-        "kind": ImportKind.LEADS, "overwrite": False, "filename": "leads.csv", "region": "PE",
-        "sha256": sha256(content).hexdigest(), "origin": SYSTEM, "rows": content.count(b"\n"),
-    }  # fmt: skip
-    return ImportDraft(**{**usual, **fields})
+    usual = ImportDraft(
+        kind=ImportKind.LEADS, overwrite=False, filename="leads.csv", region="PE",
+        sha256=sha256(content).hexdigest(), origin=SYSTEM, rows=content.count(b"\n"),
+    )  # fmt: skip
+    return replace(usual, **fields)
 
 
 def links_of(target_ids: Sequence[int], tags: Sequence[Tag]) -> list[TagLink]:
     """Return a link of each target with each tag, sorted."""
     return sorted(TagLink(target_id=one, tag_id=tag.id) for one in target_ids for tag in tags)
+
+
+def leads_in(log: Sequence[Recorded]) -> list[Lead]:
+    """Return the leads that events tell of, one after the other."""
+    return [lead for recorded in log for lead in getattr(recorded.event, "leads", ())]
+
+
+class OnPurposeError(Exception):
+    """What a doomed transaction fails with."""
+
+
+@asynccontextmanager
+async def doomed(opened: AbstractAsyncContextManager[Opened]) -> AsyncIterator[Opened]:
+    """Make a transaction fail at its end, and expect that the failure comes through."""
+    try:
+        async with opened as transaction:
+            yield transaction
+            raise OnPurposeError
+    except OnPurposeError:
+        return
+    raise AssertionError("the storage kept an exception for itself")

@@ -104,15 +104,17 @@ class AccountUseCases:
         if actor.user_id == user_id and (change.is_active is False or password):
             raise Invalid("is_active" if not password else "password", "of oneself: use settings")
         hashed = await self.hasher.hash(password) if password else None
+        at = self.clock()
         async with self.storage.directory(actor.origin) as directory:
             user = await directory.users.get(user_id)
-            changed = user.alter(given, at=self.clock())
+            changed = user.alter(given, at=at)
             if changed:
                 await directory.users.save(user)
             if hashed:
                 await directory.users.set_password(user_id, hashed)
             if hashed or {"is_active", "is_super_admin"} & set(changed):
                 await directory.users.end_tokens(user_id)
+                await directory.sessions.revoke_others(user_id, None, at=at)
         return user
 
     async def memberships(self, actor: Actor, user_id: UserId) -> list[Membership]:

@@ -57,7 +57,7 @@ from clarin_core.domain.imports import (
 from clarin_core.domain.leads import Lead
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.tags import TagLink, TagOrigin, TagTarget, tag_key
-from clarin_core.errors import ClarinError, Conflict, Contention, Unavailable
+from clarin_core.errors import ClarinError, Unavailable
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
@@ -130,9 +130,10 @@ class ImportUseCases:
     async def run_pending(self) -> bool:
         """Run the imports that wait, each to its end; return whether there were any.
 
-        Several processes may do so at the same time. An import that cannot go on ends as
-        failed. Raises Unavailable when the store does not answer, and what nobody expected, so
-        that a bug is not hidden; in both cases call again for the imports that are left.
+        Several processes may do so at the same time: each batch locks its import, and since the
+        oldest comes first, two imports of one account never meet. An import that cannot go on
+        ends as failed. Raises Unavailable when the store does not answer, and what nobody
+        expected, so that no bug is hidden; call again then for the imports that are left.
         """
         pending = await self.storage.pending_imports()
         for account_id, import_id in pending:
@@ -154,25 +155,16 @@ class ImportUseCases:
         views = self.storage.views(account_id)
         job = await views.import_job(import_id)
         file = await _read(await views.import_content(import_id), job.kind, job.region)
-        try:
-            places = await self._prepare(account_id, job, file.wanted)
-            while await self._advance(account_id, job, file.table, places):
-                pass
-        except Conflict as error:
-            if error.code == "duplicate_lead":  # Someone else just took a Kommo id.
-                raise Contention("the storage") from error
-            raise
+        places = await self._prepare(account_id, job, file.wanted)
+        while await self._advance(account_id, job, file.table, places):
+            pass
 
     async def _prepare(
         self, account_id: AccountId, job: ImportJob, wanted: list[WantedPipeline]
     ) -> Places:
-        """Make the pipelines and stages that are missing, before any row needs them.
-
-        The account is locked, so that two imports do not make one pipeline twice.
-        """
+        """Make the pipelines and stages that are missing, before any row needs them."""
         at = self.clock()
         async with self.storage.begin(account_id, job.origin) as tx:
-            await tx.account.get()
             places = Places(await tx.pipelines.all())
             for one in wanted:
                 pipeline = places.pipeline(one.name)
@@ -237,7 +229,7 @@ class _Batch:
 
     async def _apply_contacts(self, rows: Sequence[ImportRow]) -> list[Applied]:
         """Apply rows to contacts alone; Kommo ids in a file are those of leads."""
-        readings = await self._read([structs.replace(row, kommo_id=None) for row in rows], [])
+        readings = await self._people([structs.replace(row, kommo_id=None) for row in rows], [])
         contacts = await self._claim(readings)
         applied = apply_readings(readings, contacts, None, {}, job=self.job, at=self.at)
         await self._store_contacts(contacts)
@@ -245,21 +237,30 @@ class _Batch:
         return applied
 
     async def _apply_leads(self, rows: Sequence[ImportRow]) -> list[Applied]:
+        places = await self._places(rows)
         kommo_ids = {row.kommo_id for row in rows if row.kommo_id is not None}
         known = list((await self.tx.leads.by_kommo(kommo_ids)).values()) if kommo_ids else []
-        readings = await self._read(rows, known)
+        readings = await self._people(rows, known)
         contacts = await self._claim(readings)
         searched = {contacts[one.owner].entity.id for one in readings if not one.row.kommo_id}
         others = await self.tx.leads.of_contacts(searched) if searched else []
         plan = LeadPlan([*known, *others], job=self.job, at=self.at)
-        places = await self._places(readings)
         applied = apply_readings(readings, contacts, plan, places, job=self.job, at=self.at)
         await self._store_contacts(contacts)
         await self._store_leads(plan)
         await self._tag(TagTarget.LEAD, applied)
         return applied
 
-    async def _read(self, rows: Sequence[ImportRow], leads: Sequence[Lead]) -> list[Reading]:
+    async def _places(self, rows: Sequence[ImportRow]) -> dict[int, Place]:
+        """Return the place of each row; none of them changes until the end."""
+        named = {row.row: self.places.of(row) for row in rows}
+        stages = {place.pipeline.id: place.stage.id for place in named.values()}
+        kept = dict[PipelineId, Pipeline]()
+        for pipeline_id, stage_id in sorted(stages.items()):
+            kept[pipeline_id] = await self.tx.pipelines.of_stage(stage_id)
+        return {row: place.within(kept[place.pipeline.id]) for row, place in named.items()}
+
+    async def _people(self, rows: Sequence[ImportRow], leads: Sequence[Lead]) -> list[Reading]:
         """Return whom the rows mean, up to the first one that must wait."""
         owners = {lead.contact_id for lead in leads if lead.contact_id is not None}
         contacts = await self.tx.contacts.get_many(owners) if owners else []
@@ -270,7 +271,8 @@ class _Batch:
 
     async def _claim(self, readings: Iterable[Reading]) -> dict[Person, Record[Contact]]:
         """Return the contact of every person; who has none gets one."""
-        people = dict.fromkeys(chain.from_iterable((one.person, one.owner) for one in readings))
+        named = chain.from_iterable((one.person, one.owner, one.former) for one in readings)
+        people = [person for person in dict.fromkeys(named) if person]
         found = {one: (one.known, False) for one in people if isinstance(one.known, Contact)}
         if unknown := [one for one in people if one not in found]:
             claimed = await self.tx.contacts.claim([one.known for one in unknown], at=self.at)
@@ -280,15 +282,6 @@ class _Batch:
             person: records.setdefault(contact.id, Record(contact, is_new))
             for person, (contact, is_new) in found.items()
         }
-
-    async def _places(self, readings: Iterable[Reading]) -> dict[int, Place]:
-        """Return the place of each row; none of them changes until the end."""
-        named = {one.row.row: self.places.of(one.row) for one in readings}
-        stages = {place.pipeline.id: place.stage.id for place in named.values()}
-        kept = dict[PipelineId, Pipeline]()
-        for pipeline_id, stage_id in sorted(stages.items()):
-            kept[pipeline_id] = await self.tx.pipelines.of_stage(stage_id)
-        return {row: place.within(kept[place.pipeline.id]) for row, place in named.items()}
 
     async def _store_contacts(self, contacts: Mapping[Person, Record[Contact]]) -> None:
         records = list(dict.fromkeys(contacts.values()))

@@ -85,6 +85,8 @@ class LeadUseCases:
             values = await _values(tx, lead, change, at=at)
             own = lead.alter(values, at=at)
             person = await _edit_person(tx, lead, change, region=actor.region, at=at)
+            if lead.name is None and lead.contact_id is None:
+                raise Invalid("name", "or contact_id must stay")
             if person and not own:
                 lead.touch(at)
             if changed := {*own, *person}:
@@ -230,11 +232,12 @@ async def _edit_person(
     if lead.contact_id is not None and values:
         (contact,) = await tx.contacts.get_many([lead.contact_id])
         return await alter_contact(tx, contact, values, at=at)
-    if all(value is None for value in values.values()):
+    known = {field: value for field, value in values.items() if value is not None}
+    if not known:
         return ()
-    contact = await claim_contact(tx, ContactDraft(**values, name=lead.name), at=at)
+    contact = await claim_contact(tx, ContactDraft(**known, name=lead.name), at=at)
     lead.contact_id = contact.id
-    return ("contact_id", *values)
+    return ("contact_id", *known)
 
 
 async def _save(

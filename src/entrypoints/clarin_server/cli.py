@@ -14,9 +14,11 @@ import msgspec
 import typer
 
 from clarin_core.errors import ClarinError
+from clarin_embedded import EmbeddedPostgresError
+from clarin_postgres import PostgresSetupError
 from clarin_server.database import ready_storage
 from clarin_server.doctor import examine, print_table
-from clarin_server.errors import CannotStart
+from clarin_server.errors import CannotStart, WrongSettings
 from clarin_server.http.openapi import document
 from clarin_server.log import set_up_logging
 from clarin_server.progress import Progress
@@ -118,9 +120,6 @@ def _plain_words() -> Iterator[None]:
     """End the program with a line or two for what is no fault of Clarin's."""
     try:
         yield
-    except CannotStart as error:
+    except (CannotStart, ClarinError, EmbeddedPostgresError, PostgresSetupError) as error:
         typer.echo(f"clarin: {error}", err=True)
-        sys.exit(error.exit_code)
-    except ClarinError as error:
-        typer.echo(f"clarin: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, WrongSettings) else 1)

@@ -6,20 +6,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from clarin_core.errors import Unavailable
-from clarin_embedded import EmbeddedPostgres, EmbeddedPostgresError
+from clarin_embedded import EmbeddedPostgres
 from clarin_postgres import migrate
 from clarin_server.data_folder import make_data_folder
 from clarin_server.errors import CannotStart
 from clarin_server.settings import DATABASE_WAIT_S_MAX, Settings
 
-_TRY_AGAIN_S = 1.0
+_TRY_AGAIN_S = 2.0
 
 Say = Callable[[str], None]
 
 
 @asynccontextmanager
 async def ready_storage(settings: Settings, say: Say) -> AsyncIterator[str]:
-    """Yield the address of the storage; raises CannotStart."""
+    """Yield the address of the storage; raises CannotStart or EmbeddedPostgresError."""
     async with AsyncExitStack() as stack:
         url = settings.storage_url
         if url is None:
@@ -31,14 +31,15 @@ async def ready_storage(settings: Settings, say: Say) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def embedded_postgres(folder: Path, say: Say) -> AsyncIterator[str]:
-    """Run our own PostgreSQL while inside, and yield its address; raises CannotStart."""
+    """Run our own PostgreSQL while inside, and yield its address.
+
+    Raises CannotStart for the folder and EmbeddedPostgresError for the server.
+    """
     make_data_folder(folder)
     server = EmbeddedPostgres(folder / "postgres", say=say)
     try:
         await _to_its_end(server.start)
         yield server.dsn
-    except EmbeddedPostgresError as error:
-        raise CannotStart(str(error)) from error
     finally:
         await _to_its_end(server.stop)
 

@@ -3,7 +3,6 @@
 import importlib.util
 import platform
 import re
-import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from time import perf_counter
@@ -12,11 +11,14 @@ from typing import Literal
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from clarin_core.errors import ClarinError
 from clarin_embedded import EmbeddedPostgresError
 from clarin_embedded.account import choose_account
 from clarin_memory import MemoryPublisher
+from clarin_postgres import PostgresSetupError
+from clarin_postgres.migrations import steps
 from clarin_server.clock import now
 from clarin_server.data_folder import make_data_folder
 from clarin_server.database import embedded_postgres
@@ -25,7 +27,6 @@ from clarin_server.listening import check_address
 from clarin_server.plugins import connect_storage, installed_storages
 from clarin_server.settings import Settings
 
-_PYTHON_MIN = (3, 11)
 _EMBEDDED = "embedded_postgres"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -59,21 +60,14 @@ def print_table(findings: list[Finding]) -> None:
     colours = {"good": "green", "note": "yellow", "bad": "red"}
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        mark = f"[{colours[finding.health]}]{finding.health}[/]"
-        table.add_row(
-            mark, finding.subject, "\n".join(filter(None, (finding.found, finding.advice)))
-        )
+        told = "\n".join(filter(None, (finding.found, finding.advice)))
+        table.add_row(Text(finding.health, colours[finding.health]), finding.subject, Text(told))
     Console(soft_wrap=True).print(table)
 
 
 def _python() -> Finding:
-    good = sys.version_info >= _PYTHON_MIN
-    return Finding(
-        subject="Python",
-        health="good" if good else "bad",
-        found=f"{platform.python_version()} on {platform.platform(terse=True)}",
-        advice="" if good else "install Python 3.11 or newer",
-    )
+    found = f"{platform.python_version()} on {platform.platform(terse=True)}"
+    return Finding(subject="Python", health="good", found=found)
 
 
 def _libraries() -> Iterator[Finding]:
@@ -153,7 +147,7 @@ async def _database(settings: Settings) -> Finding:
     try:
         async with embedded_postgres(settings.folder, lambda _: None) as ours:
             return await _answer_of(ours)
-    except CannotStart as error:
+    except (CannotStart, EmbeddedPostgresError) as error:
         return Finding(subject="database", health="bad", found=str(error))
 
 
@@ -162,8 +156,11 @@ async def _answer_of(url: str) -> Finding:
     try:
         async with connect_storage(url, clock=now, publisher=MemoryPublisher()) as storage:
             await storage.ping()
+    except PostgresSetupError as error:
+        return Finding(subject="database", health="bad", found=str(error))
     except (CannotStart, ClarinError) as error:
         advice = "check DATABASE_URL and its server; without it Clarin runs a PostgreSQL of its own"
         return Finding(subject="database", health="bad", found=str(error), advice=advice)
-    found = f"answers after {(perf_counter() - began) * 1000:.0f} ms"
+    schema = f", schema {steps()[-1].number:04}" if url.startswith("postgres") else ""
+    found = f"answers after {(perf_counter() - began) * 1000:.0f} ms{schema}"
     return Finding(subject="database", health="good", found=found)

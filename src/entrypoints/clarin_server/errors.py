@@ -6,13 +6,9 @@ from collections.abc import Sequence
 class CannotStart(Exception):
     """Something outside of Clarin is in the way; the text says what helps."""
 
-    exit_code = 1
-
 
 class WrongSettings(CannotStart):
     """Settings that cannot be used, all of them at once."""
-
-    exit_code = 2
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(("These settings need another value:", *faults)))

@@ -134,7 +134,7 @@ def _plain(value: object) -> str:
 def _name_component(_: object, __: str, event: EventDict) -> EventDict:
     """Name the part that speaks: [API], [WS], [SYNC]…; a library's logger says it by its name."""
     record = event.get("_record")
-    name = record.name.partition(".")[0] if record else "CLI"
+    name = record.name.partition(".")[0].removeprefix("clarin_") if record else "cli"
     event.setdefault("component", _LIBRARIES.get(name, name.upper()))
     return event
 

@@ -28,8 +28,8 @@ class Progress:
         if self._as_logs:
             _log.info(what)
         else:
-            passed = Text(f"{monotonic() - self._began:6.1f} s  ", style="dim")
-            self._print(passed + Text(what))
+            passed = f"{monotonic() - self._began:6.1f} s  "
+            self._print(Text.assemble((passed, "dim"), what))
 
     def greet(self, address: tuple[str, int], password: str | None) -> None:
         """Say where to go and what to type next; a password that was made is said only here."""

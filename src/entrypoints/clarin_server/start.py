@@ -5,6 +5,7 @@ which things are opened, its reverse in which they are closed, and one place tha
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -26,6 +27,8 @@ from clarin_server.worker import working
 
 def serve(settings: Settings, progress: Progress) -> None:
     """Serve until somebody asks to stop; raises CannotStart."""
+    # Its advice to use --debug means Sanic's own command.
+    os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"
     uvloop.run(_until_stopped(settings, progress))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 from sanic import HTTPResponse, Request
-from sanic.exceptions import MethodNotAllowed, SanicException
+from sanic.exceptions import SanicException
 
 from clarin_core.domain.paging import Page
 from clarin_core.errors import (
@@ -85,8 +85,6 @@ def problem(error: BaseException, request_id: str) -> HTTPResponse:
     response = answer(body, status, request_id)
     if status in (429, 503):
         response.headers["Retry-After"] = str(getattr(error, "retry_after_s", 1))
-    if isinstance(error, MethodNotAllowed):
-        response.headers.update(error.headers)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -1,6 +1,10 @@
 """The Sanic application, made anew by each caller; nothing is opened here."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from sanic import Config, HTTPResponse, Request, Sanic
+from sanic.exceptions import SanicException
 from sanic.handlers import ErrorHandler
 
 from clarin_server.http.auth import allow_origin, preflight
@@ -12,7 +16,7 @@ from clarin_server.http.probes import add_probes
 from clarin_server.http.routes import ROWS
 from clarin_server.http.routing import Handler, bind
 from clarin_server.http.sockets import open_socket
-from clarin_server.http.uploads import FORM_BYTES_MAX, Uploads
+from clarin_server.http.uploads import Uploads
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
@@ -22,7 +26,6 @@ _SANIC: dict[str, str | bool | int | float | None] = {
     "AUTO_EXTEND": False,
     "MOTD": False,
     "REQUEST_MAX_HEADER_SIZE": 8192,
-    "REQUEST_MAX_SIZE": FORM_BYTES_MAX,  # What nobody read; handlers have limits of their own.
     "REQUEST_TIMEOUT": 15,
     "RESPONSE_TIMEOUT": 30,
     "KEEP_ALIVE_TIMEOUT": 75,
@@ -46,7 +49,17 @@ class Errors(ErrorHandler):
         response = failure(exception, request)
         if request:
             allow_origin(request, response, self._settings.cors_origins)
+            if response.status == 405:
+                response.headers["Allow"] = ", ".join(_allowed(request))
         return response
+
+
+def _allowed(request: Request) -> Iterator[str]:
+    """Yield the methods that the request's path takes; the router does not say."""
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        with suppress(SanicException):
+            request.app.router.get(request.path, method, None)
+            yield method
 
 
 def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:

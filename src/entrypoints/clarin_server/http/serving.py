@@ -17,11 +17,13 @@ _BACKLOG = 1024
 
 
 @asynccontextmanager
-async def listen(app: App, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
+async def listen(
+    app: App, host: str, port: int, *, drain_s: float = _DRAIN_S
+) -> AsyncIterator[tuple[str, int]]:
     """Serve on an address while inside; port 0 takes a free one.
 
     On the way out, however it comes: no new connections, sockets closed with 1012, requests in
-    flight finished within 10 seconds. Raises OSError when the address cannot be had. The
+    flight finished within `drain_s` seconds. Raises OSError when the address cannot be had. The
     application is used up in any case.
     """
     try:
@@ -31,7 +33,7 @@ async def listen(app: App, host: str, port: int) -> AsyncIterator[tuple[str, int
                 async with app.ctx.hub.running(), _accepting(server):
                     yield listening.getsockname()[:2]
             finally:
-                await _drain(server)
+                await _drain(server, drain_s)
                 await server.after_stop()
     finally:
         Sanic.unregister_app(app)
@@ -77,13 +79,16 @@ async def _accepting(server: AsyncioServer) -> AsyncIterator[None]:
         listener.close()
 
 
-async def _drain(server: AsyncioServer) -> None:
+async def _drain(server: AsyncioServer, seconds: float) -> None:
     """Wait for requests in flight; what is idle or too slow is closed."""
-    for _ in range(int(_DRAIN_S / _STEP_S)):
-        for connection in list(server.connections):
-            connection.close_if_idle()
-        if not server.connections:
-            return
-        await asyncio.sleep(_STEP_S)
-    for connection in list(server.connections):
-        connection.abort()
+    try:
+        async with asyncio.timeout(seconds):
+            while server.connections:
+                for connection in list(server.connections):
+                    connection.close_if_idle()
+                await asyncio.sleep(_STEP_S)
+    except TimeoutError:
+        while server.connections:
+            for connection in list(server.connections):
+                connection.abort()
+            await asyncio.sleep(0)

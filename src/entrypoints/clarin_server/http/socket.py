@@ -3,7 +3,9 @@
 import asyncio
 from datetime import datetime
 
+from sanic.server.websockets.frame import WebsocketFrameAssembler
 from sanic.server.websockets.impl import WebsocketImplProtocol
+from websockets.frames import Frame
 from websockets.protocol import State
 
 from clarin_core.domain.accounts import Standing
@@ -12,6 +14,7 @@ from clarin_core.errors import Unauthorized
 from clarin_core.ports.small import Claims
 from clarin_server.metrics import Metrics
 
+NO_TEXT = (1007, "not_utf8")
 RESTART = (1012, "service_restart")
 LATER = (1013, "try_again_later")
 ENDED = (4001, "sign_in_ended")
@@ -26,6 +29,7 @@ class Socket:
 
     def __init__(self, websocket: WebsocketImplProtocol, claims: Claims, metrics: Metrics) -> None:
         assert websocket.io_proto is not None  # It is there from the handshake on.
+        websocket.assembler = _Assembler(websocket)
         self.websocket = websocket
         self._protocol = websocket.io_proto
         self.account_id: AccountId = claims.account_id
@@ -79,3 +83,13 @@ class Socket:
         except Unauthorized:
             return True
         return False
+
+
+class _Assembler(WebsocketFrameAssembler):
+    """Puts messages together; Sanic's own leaves text that is not UTF-8 to nobody."""
+
+    async def put(self, frame: Frame) -> None:
+        try:
+            await super().put(frame)
+        except UnicodeDecodeError:
+            self.protocol.fail_connection(*NO_TEXT)

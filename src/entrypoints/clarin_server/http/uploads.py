@@ -16,7 +16,7 @@ from clarin_server.http.decoding import decode_id, read_body
 from clarin_server.http.forms import Part, boundary_of, read_form
 from clarin_server.services import Services
 
-FORM_BYTES_MAX = BYTES_MAX + 64 * 1024
+_FORM_BYTES_MAX = BYTES_MAX + 64 * 1024
 _FIELDS = {"import_type", "overwrite"}
 
 
@@ -60,7 +60,7 @@ class Uploads:
 
 async def _form(request: Request) -> tuple[ImportOptions, bytes]:
     boundary = boundary_of(request.headers.get("content-type", ""))
-    fields = read_form(await read_body(request, FORM_BYTES_MAX), boundary)
+    fields = read_form(await read_body(request, _FORM_BYTES_MAX), boundary)
     file = fields.pop("file", None)
     if file is None or file.filename is None:
         raise Invalid("file", "is needed")

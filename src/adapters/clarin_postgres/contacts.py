@@ -1,0 +1,254 @@
+"""Contacts."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec import UNSET
+
+from clarin_core.domain.contacts import Contact, ContactDraft, ContactQuery, ContactView
+from clarin_core.domain.ids import ContactId
+from clarin_core.domain.paging import Page
+from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.text import fold
+from clarin_core.errors import Conflict, Contention, NotFound
+from clarin_core.ports.stores import ContactStore
+from clarin_postgres.columns import Columns
+from clarin_postgres.conditions import Conditions
+from clarin_postgres.connection import Row
+from clarin_postgres.errors import POSTGRES
+from clarin_postgres.paging import NEWEST, Listing, page_of, struct, structs
+from clarin_postgres.reader import REGION, Reader
+from clarin_postgres.scope import Scope
+from clarin_postgres.search import phone_pattern, searched_of_contact, text_pattern
+from clarin_postgres.tags import tags_beside
+
+DISPLAY_NAME = (
+    "coalesce(c.custom_name, nullif(concat_ws(' ', c.name, c.last_name), ''), c.push_name, c.phone)"
+)
+"""What people see of a contact `c`, as `Contact.display_name` says (CT3)."""
+
+_CONTACT = (
+    "c.id, c.phone, c.name, c.last_name, c.short_name, c.custom_name, c.push_name, "
+    "c.avatar_url, c.email, c.company, c.age, c.notes, c.source, c.is_group, "
+    "c.do_not_contact, c.kommo_id, c.created_at, c.updated_at, c.version, c.deleted_at"
+)
+_TRIES = 4  # The last one only sees that nothing is missing.
+
+_DRAFT = {
+    "phone": "text",
+    "name": "text",
+    "last_name": "text",
+    "short_name": "text",
+    "custom_name": "text",
+    "push_name": "text",
+    "avatar_url": "text",
+    "email": "text",
+    "company": "text",
+    "age": "smallint",
+    "notes": "text",
+    "source": "text",
+    "is_group": "boolean",
+    "do_not_contact": "boolean",
+    "kommo_id": "bigint",
+    "search": "text",
+    "name_key": "text",
+}
+_LIFE = {
+    "id": "bigint",
+    "created_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "version": "integer",
+    "deleted_at": "timestamptz",
+}
+_DERIVED = {
+    "search": searched_of_contact,
+    "name_key": lambda contact: fold(contact.full_name),
+}
+_NEW = Columns(_DRAFT, derived=_DERIVED)
+_CHANGED = Columns({**_DRAFT, **_LIFE}, derived=_DERIVED)
+
+_GET = f"""-- contacts.get
+    select {_CONTACT} from contacts c
+    where c.account_id = $1 and c.id = $2 and (c.deleted_at is not null) = $3
+    for no key update"""
+_GET_MANY = f"""-- contacts.get_many
+    select {_CONTACT} from contacts c
+    where c.account_id = $1 and c.id = any($2)
+    order by c.id for no key update"""
+# New phones in their order, so that two claims of the same ones wait and do not deadlock.
+_CLAIM = f"""-- contacts.claim
+    with {_NEW.rows(3)},
+    known as (
+        select {_CONTACT} from contacts c
+        where c.account_id = $1 and c.phone = any($3) and c.deleted_at is null
+        order by c.id for no key update
+    ),
+    born as (
+        insert into contacts as c (account_id, {_NEW.names}, created_at, updated_at, version)
+        select $1, {_NEW.values}, $2, $2, 1 from n
+        where n.phone is null or not exists (select from known where known.phone = n.phone)
+        order by n.phone, n.place
+        on conflict (account_id, phone) where deleted_at is null and phone is not null do nothing
+        returning {_CONTACT}
+    )
+    select false as is_new, {_CONTACT} from known c
+    union all
+    select true, {_CONTACT} from born c"""
+_SAVE = f"""-- contacts.save
+    with {_CHANGED.rows(2)},
+    rival as (
+        select c.id from contacts c join n on n.phone = c.phone and n.deleted_at is null
+        where c.account_id = $1 and c.deleted_at is null and c.id not in (select n.id from n)
+        limit 1
+    ),
+    saved as (
+        update contacts c set {_CHANGED.assignments} from n
+        where c.account_id = $1 and c.id = n.id and not exists (select from rival)
+        returning c.id
+    )
+    select (select rival.id from rival) as rival, array(select saved.id from saved) as ids"""
+_PHONELESS = f"""-- contacts.phoneless
+    select {_CONTACT}, c.name_key from contacts c
+    where c.account_id = $1 and c.name_key = any($2)
+        and md5(c.name_key) = any(array(select md5(k) from unnest($2::text[]) as k))
+        and c.source = $3 and c.phone is null and c.deleted_at is null
+    order by c.id for no key update"""
+
+_TAGS = tags_beside("contact_tags", "contact_id", "c.id")
+_LISTING = Listing(
+    "contacts.page", "contacts c", "c",
+    cut=_CONTACT, shown=f"{_CONTACT}, t.tags, t.tag_ids", joins=_TAGS,
+)  # fmt: skip
+_VIEW = f"""-- contacts.view
+    select {_CONTACT}, t.tags, t.tag_ids from contacts c
+    {_TAGS}
+    where c.account_id = $1 and c.id = $2 and c.deleted_at is null"""
+_TAGGED = """c.id in (
+    select x.contact_id from contact_tags x
+    where x.account_id = $1 and x.tag_id = any({0}::bigint[]))"""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresContactStore(ContactStore):
+    """The contacts of one account."""
+
+    scope: Scope
+
+    async def get(self, contact_id: ContactId, *, deleted: bool = False) -> Contact:
+        """Return a live contact (a deleted one when asked), locked; raises NotFound."""
+        row = await self.scope.first(_GET, contact_id, deleted)
+        if row is None:
+            raise NotFound("contact", contact_id)
+        return struct(row, Contact)
+
+    async def get_many(self, contact_ids: Collection[ContactId]) -> list[Contact]:
+        """Return contacts, deleted ones included, locked, by id; unknown ones are left out."""
+        return structs(await self.scope.fetch(_GET_MANY, list(contact_ids)), Contact)
+
+    async def claim(
+        self, drafts: Sequence[ContactDraft], *, at: datetime
+    ) -> list[tuple[Contact, bool]]:
+        """Return each draft's contact, locked, in the order given, and whether it is new."""
+        with_phone = {draft.phone: draft for draft in reversed(drafts) if draft.phone is not None}
+        without = [draft for draft in drafts if draft.phone is None]
+        by_phone, born = await self._claim(with_phone, without, at)
+        answer, strangers = [], iter(born)
+        for draft in drafts:
+            if draft.phone is None:
+                answer.append((next(strangers), True))
+            else:
+                contact, is_new = by_phone[draft.phone]
+                answer.append((contact, is_new))
+                by_phone[draft.phone] = contact, False
+        return answer
+
+    async def save(self, contacts: Sequence[Contact]) -> None:
+        """Store changed contacts; raises Conflict `duplicate_contact`, NotFound for a stranger."""
+        if not contacts:
+            return
+        row = await self.scope.one(_SAVE, *_CHANGED.arrays(contacts))
+        if row["rival"] is not None:
+            raise Conflict("duplicate_contact", "a contact has this phone", id=row["rival"])
+        if missing := {contact.id for contact in contacts}.difference(row["ids"]):
+            raise NotFound("contact", min(missing))
+
+    async def phoneless(self, names: Collection[str], *, source: str) -> dict[str, Contact]:
+        """Return live contacts of a source without a phone by folded name, the oldest of each."""
+        keys = sorted({fold(name) for name in names})
+        rows = await self.scope.fetch(_PHONELESS, keys, source)
+        rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
+        return {row["name_key"]: struct(row, Contact) for row in rows}
+
+    async def _claim(
+        self,
+        with_phone: dict[PhoneNumber, ContactDraft],
+        without: list[ContactDraft],
+        at: datetime,
+    ) -> tuple[dict[PhoneNumber, tuple[Contact, bool]], list[Contact]]:
+        """Return contacts by phone, and new ones in the order of the drafts without a phone.
+
+        Who claims one of the phones at the same time is waited for.
+        """
+        found: dict[PhoneNumber, tuple[Contact, bool]] = {}
+        born: list[Contact] = []
+        for _ in range(_TRIES):
+            drafts = [draft for phone, draft in with_phone.items() if phone not in found]
+            drafts += without if len(born) < len(without) else []
+            if not drafts:
+                return found, born
+            rows = await self.scope.fetch(_CLAIM, at, *_NEW.arrays(drafts))
+            for contact, is_new in _claimed(rows):
+                if contact.phone is None:
+                    born.append(contact)
+                else:
+                    found[contact.phone] = contact, is_new
+        raise Contention(POSTGRES)
+
+
+class ContactViews(Reader):
+    """What an account reads of its contacts."""
+
+    async def contact(self, contact_id: ContactId) -> ContactView:
+        """Return a live contact; raises NotFound."""
+        rows = await self._fetch(_VIEW, contact_id)
+        if not rows:
+            raise NotFound("contact", contact_id)
+        return struct(rows[0], ContactView)
+
+    async def contacts(self, query: ContactQuery) -> Page[ContactView]:
+        """Return a page of contacts, newest first."""
+        told = "" if query.phone is UNSET else REGION
+
+        async def fetch(phone: PhoneNumber | None) -> list[Row]:
+            where = _conditions(query, phone)
+            text = _LISTING.statement(query, NEWEST, where, account_id=self._account_id, told=told)
+            return await self._fetch(text, *where.arguments)
+
+        rows = await self._fetch_by_phone(query.phone, fetch)
+        return page_of(rows, query, NEWEST, self._account_id, ContactView)
+
+
+def _conditions(query: ContactQuery, phone: PhoneNumber | None) -> Conditions:
+    where = Conditions("c.account_id = $1", "c.deleted_at is null")
+    if query.search is not UNSET:
+        text, digits = text_pattern(query.search), phone_pattern(query.search)
+        if digits is None:
+            where.add("c.search like {0} escape '\\'", text)
+        else:
+            where.add("(c.search like {0} escape '\\' or c.phone like {1})", text, digits)
+    if query.phone is not UNSET:
+        where.add("c.phone = {0}", phone)
+    if query.has_phone is not UNSET:
+        where.add("c.phone is not null" if query.has_phone else "c.phone is null")
+    if query.is_group is not UNSET:
+        where.add("c.is_group" if query.is_group else "not c.is_group")
+    if query.tag_ids is not UNSET:
+        where.add(_TAGGED, sorted(query.tag_ids))
+    return where
+
+
+def _claimed(rows: Iterable[Row]) -> list[tuple[Contact, bool]]:
+    """Return contacts by id: those without a phone were made in the order of their drafts."""
+    claimed = [(struct(row, Contact), bool(row["is_new"])) for row in rows]
+    return sorted(claimed, key=lambda one: one[0].id)

@@ -1,0 +1,180 @@
+"""The storage: who may write when, in whose name, and how events get their numbers.
+
+Numbers. A log is read by number, so a number must never appear behind one that was seen. A
+sequence cannot promise that: it gives numbers at the INSERT, while rows are seen at the COMMIT,
+and what a slow transaction took is passed over for ever. So each account has a row with the
+last number. The last statement of a transaction raises it and writes the events; the row stays
+locked until the COMMIT, which therefore happens in the order of the numbers, and a rollback
+gives them back. Writers of one account queue for that row at their very end only, writers of
+different accounts never meet.
+
+Locks. Transactions are READ COMMITTED and lock what they read before they change it, rows in
+ascending order of id: the account, then pipelines, contacts, leads, and the counter last. The
+locks are FOR NO KEY UPDATE, which hold up other writers but not the check of a link to the
+row. What many only rely on (a pipeline that a lead enters, a tag that is put on it) has a
+shared lock. A claim inserts what is missing in the order of its key; whoever claims the same
+at the same time waits at the unique index, and then finds the row there. What deadlocks all
+the same, or waits too long, is Contention: nothing happened, and trying again is safe.
+
+Errors do not poison a transaction where a caller may want to go on: whether a name, a phone or
+a Kommo id is free is part of the writing statement itself, which then writes nothing and tells
+who has it. The unique indexes have the last word between transactions.
+
+Roles. Wall by wall (reliability 2.10): the first parameter of every statement is the account;
+keys and links contain it; and row-level security lets a transaction see and write the rows of
+one account only, the one set when it began. Writing is done as `clarin_service`, under that
+policy. Reading is done in single statements as `clarin_reader`, which can change nothing and is
+not under the policy, since BEGIN, set, read, COMMIT would be four round trips for one; with
+`guarded_reads` it is, and the contract is run both ways. Sign-in, administration and care for
+all accounts is done as `clarin_directory`, through a pool of its own. None of the roles owns
+a table, and none but the last may read a password hash.
+
+Round trips. BEGIN and the account go together in one; each store's method is one statement,
+whatever the number of rows; the log is one, COMMIT is one. An account that does not exist is
+noticed at BEGIN, so nothing can be written in its name.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import Self
+
+from clarin_core.domain.accounts import Standing
+from clarin_core.domain.actor import SYSTEM, Origin
+from clarin_core.domain.events import Position
+from clarin_core.domain.ids import AccountId, ImportId, SessionId
+from clarin_core.errors import Invalid
+from clarin_core.ports.directory import Directory
+from clarin_core.ports.small import Clock, EventPublisher
+from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
+from clarin_core.ports.views import Views
+from clarin_postgres.connection import Meter, Pool, say_nothing
+from clarin_postgres.directory import PostgresDirectory
+from clarin_postgres.events import POSITION, position_of
+from clarin_postgres.migrations import check_schema
+from clarin_postgres.purge import purge
+from clarin_postgres.reader import BEGIN, GuardedReads, OpenReads, Reads, Regions, begin_in
+from clarin_postgres.roles import DIRECTORY, READER, WRITER, check_role
+from clarin_postgres.sessions import STANDINGS, standings_of
+from clarin_postgres.transaction import Work
+from clarin_postgres.views import PostgresViews
+
+_READERS = 8
+_WRITERS = 8
+_DIRECTORS = 4
+
+_POSITIONS = f"""-- storage.positions
+    select s.account_id, {POSITION} from account_stream s where s.account_id = any($1)"""
+_PENDING_IMPORTS = """-- storage.pending_imports
+    select i.account_id, i.id from imports i where i.state in ('uploaded', 'running')
+    order by i.created_at, i.account_id, i.id"""
+_PING = "-- storage.ping\nselect 1"
+
+
+class PostgresStorage(Storage):
+    """Storage in a PostgreSQL database that `migrate` has prepared."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        clock: Clock,
+        publisher: EventPublisher | None = None,
+        guarded_reads: bool = False,
+        watch: Callable[[str], None] = say_nothing,
+    ) -> None:
+        self._clock = clock
+        self._publisher = publisher
+        self._meter = Meter(watch)
+        self._regions = Regions()
+        reader = WRITER if guarded_reads else READER
+        self._readers = Pool(dsn, reader, size=_READERS, meter=self._meter)
+        self._writers = Pool(dsn, WRITER, size=_WRITERS, meter=self._meter)
+        self._directors = Pool(dsn, DIRECTORY, size=_DIRECTORS, meter=self._meter)
+        self._reads: Reads = (GuardedReads if guarded_reads else OpenReads)(self._readers)
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Connect; raises Unavailable, or PostgresSetupError for a database that is not fit."""
+        async with AsyncExitStack() as opening:
+            for pool in (self._readers, self._writers, self._directors):
+                opening.push_async_callback(pool.close)
+                await pool.open()
+                async with pool.line() as line:
+                    await check_role(line)
+            async with self._directors.line() as line:
+                await check_schema(line)
+            self._opened = opening.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
+
+    @asynccontextmanager
+    async def begin(
+        self, account_id: AccountId, origin: Origin = SYSTEM
+    ) -> AsyncIterator[Transaction]:
+        """Open a transaction of an account; raises NotFound."""
+        async with self._working(self._writers, origin, begin_in(account_id)) as work:
+            yield work.is_in(account_id)
+
+    def views(self, account_id: AccountId) -> Views:
+        """Return the account's reads; each raises NotFound for an unknown account."""
+        return PostgresViews(self._reads, self._regions, account_id)
+
+    @asynccontextmanager
+    async def directory(self, origin: Origin = SYSTEM) -> AsyncIterator[Directory]:
+        """Open a transaction above accounts, for sign-in and administration only."""
+        async with self._working(self._directors, origin, BEGIN) as work:
+            yield PostgresDirectory(work)
+
+    async def standings(
+        self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime
+    ) -> list[Standing | None]:
+        """Return what decides whether tokens still count, in the order of `keys`."""
+        sessions, accounts = [key[0] for key in keys], [key[1] for key in keys]
+        rows = await self._directors.fetch(STANDINGS, sessions, accounts, at)
+        return standings_of(rows, len(keys))
+
+    async def positions(self, account_ids: Sequence[AccountId]) -> Mapping[AccountId, Position]:
+        """Return where some accounts' logs stand; unknown ones are left out."""
+        rows = await self._directors.fetch(_POSITIONS, list(account_ids))
+        return {row["account_id"]: position_of(row) for row in rows}
+
+    async def pending_imports(self) -> list[tuple[AccountId, ImportId]]:
+        """Return the imports that are uploaded or running, oldest first."""
+        rows = await self._directors.fetch(_PENDING_IMPORTS)
+        return [(row["account_id"], row["id"]) for row in rows]
+
+    async def purge(self, *, deleted_before: datetime, events_before: datetime) -> None:
+        """Remove what was deleted, and trim the logs of what happened, before these times."""
+        async with self._directors.line() as line:
+            await purge(line, deleted_before=deleted_before, events_before=events_before)
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless the store answers now."""
+        await self._readers.fetch(_PING)
+
+    def statements_run(self) -> int:
+        """Return the number of statements since the storage was made."""
+        return self._meter.statements
+
+    @asynccontextmanager
+    async def _working(self, pool: Pool, origin: Origin, begin: str) -> AsyncIterator[Work]:
+        async with pool.line() as line, line.transaction(begin):
+            work = Work(line)
+            yield work
+            grown = await work.append(origin, at=self._clock())
+        if self._publisher is not None:
+            for account_id, seq in grown.items():
+                self._publisher.announce(account_id, seq)
+
+
+def storage_from_url(
+    url: str, *, clock: Clock, publisher: EventPublisher | None = None
+) -> PostgresStorage:
+    """Return a storage, not yet connected, for `postgresql://…`; raises Invalid."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise Invalid("storage", "in PostgreSQL has an address like postgresql://host/database")
+    return PostgresStorage(url, clock=clock, publisher=publisher)

@@ -1,0 +1,91 @@
+"""Units of work: one connection from BEGIN to COMMIT, in one account or in several."""
+
+from datetime import datetime
+
+from clarin_core.domain.actor import Origin
+from clarin_core.domain.events import Event
+from clarin_core.domain.ids import AccountId
+from clarin_core.errors import NotFound
+from clarin_core.ports.transaction import Transaction
+from clarin_postgres.accounts import PostgresAccountStore
+from clarin_postgres.connection import Line
+from clarin_postgres.contacts import PostgresContactStore
+from clarin_postgres.events import APPEND, Encoded, columns_of, encoded, encoded_origin
+from clarin_postgres.imports import PostgresImportStore
+from clarin_postgres.leads import PostgresLeadStore
+from clarin_postgres.members import PostgresMemberStore
+from clarin_postgres.pipelines import PostgresPipelineStore
+from clarin_postgres.scope import Scope
+from clarin_postgres.tags import PostgresTagStore
+
+_ENTER = """-- enter
+    select set_config('app.account_id', a.id::text, true) from accounts a where a.id = $1"""
+
+
+class PostgresTransaction(Transaction):
+    """One account's rows and events in a unit of work."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.account = PostgresAccountStore(scope)
+        self.contacts = PostgresContactStore(scope)
+        self.imports = PostgresImportStore(scope)
+        self.leads = PostgresLeadStore(scope)
+        self.members = PostgresMemberStore(scope)
+        self.pipelines = PostgresPipelineStore(scope)
+        self.tags = PostgresTagStore(scope)
+        self._scope = scope
+        self._emitted: list[Encoded] = []
+
+    def emit(self, *events: Event) -> None:
+        """Append events to the account's log, as they are now, when the transaction commits."""
+        self._emitted += map(encoded, events)
+
+    async def append(self, origin: bytes, *, at: datetime) -> int | None:
+        """Write the log; return the number of the last event, None without events."""
+        if not self._emitted:
+            return None
+        row = await self._scope.first(APPEND, *columns_of(self._emitted), at, origin)
+        if row is None:
+            raise NotFound("account", self._scope.account_id)
+        return int(row["last_seq"])
+
+
+class Work:
+    """A transaction of PostgreSQL, and the accounts that it is in."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self._entered: dict[AccountId, PostgresTransaction] = {}
+        self._current: AccountId | None = None
+
+    def is_in(self, account_id: AccountId) -> PostgresTransaction:
+        """Return the part of an account in which the transaction is already."""
+        self._current = account_id
+        part = PostgresTransaction(Scope(account_id, self))
+        self._entered[account_id] = part
+        return part
+
+    async def enter(self, account_id: AccountId) -> PostgresTransaction:
+        """Return the part of an account; raises NotFound."""
+        known = self._entered.get(account_id)
+        if known is None:
+            await self._turn(account_id)
+            return self.is_in(account_id)
+        return known
+
+    async def turn_to(self, account_id: AccountId) -> None:
+        """Make an account the one that row-level security lets through."""
+        if self._current != account_id:
+            await self._turn(account_id)
+
+    async def append(self, origin: Origin, *, at: datetime) -> dict[AccountId, int]:
+        """Write the logs, last of all; return the last number of each that grew."""
+        kept = encoded_origin(origin)
+        parts = sorted(self._entered.items())
+        seqs = {account_id: await part.append(kept, at=at) for account_id, part in parts}
+        return {account_id: seq for account_id, seq in seqs.items() if seq is not None}
+
+    async def _turn(self, account_id: AccountId) -> None:
+        if await self.line.first(_ENTER, account_id) is None:
+            raise NotFound("account", account_id)
+        self._current = account_id

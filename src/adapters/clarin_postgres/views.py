@@ -1,0 +1,25 @@
+"""What one account reads, put together from its nouns."""
+
+from clarin_core.ports.views import Views
+from clarin_postgres.accounts import AccountViews
+from clarin_postgres.contacts import ContactViews
+from clarin_postgres.events import EventViews
+from clarin_postgres.imports import ImportViews
+from clarin_postgres.lead_views import LeadViews
+from clarin_postgres.members import MemberViews
+from clarin_postgres.pipelines import PipelineViews
+from clarin_postgres.tags import TagViews
+
+
+class PostgresViews(
+    LeadViews,
+    ContactViews,
+    PipelineViews,
+    TagViews,
+    MemberViews,
+    AccountViews,
+    ImportViews,
+    EventViews,
+    Views,
+):
+    """All reads of one account."""

@@ -1,0 +1,40 @@
+"""The PostgreSQL storage keeps the contract, with row-level security on for reads and off."""
+
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import pytest
+
+from clarin_core.ports.storage import Storage
+from clarin_core.testing.storage import StorageContract
+from clarin_postgres import PostgresStorage
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Database:
+    address: ClassVar[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fresh_database(database: str) -> None:
+    _Database.address = database
+
+
+class TestPostgresStorage(StorageContract):
+    @classmethod
+    def open(cls) -> AbstractAsyncContextManager[Storage]:
+        return PostgresStorage(_Database.address, clock=now, publisher=cls.publisher)
+
+
+class TestPostgresStorageGuarded(StorageContract):
+    """R22: under row-level security for reads too, the fourth wall alone changes no answer."""
+
+    @classmethod
+    def open(cls) -> AbstractAsyncContextManager[Storage]:
+        return PostgresStorage(
+            _Database.address, clock=now, publisher=cls.publisher, guarded_reads=True
+        )

@@ -1,0 +1,165 @@
+"""Sockets that the server closes: ended sign-ins, clients that do not read."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
+
+from clarin_core.domain.actor import Actor
+from clarin_core.domain.leads import LeadChange, NewLead
+from clarin_server.http.socket import ENDED, SLOW
+from support.screen import live_screen, run, screen
+from support.serving import PASSWORD, House, now, serving
+
+END_SIGN_IN: list[Callable[[House], Awaitable[object]]] = [
+    lambda house: house.beto.post("/api/auth/logout"),
+    lambda house: house.ana.ask(
+        "DELETE", f"/api/admin/users/{house.beto.user_id}/accounts/{house.beto.account_id}"
+    ),
+    lambda house: house.ana.put(f"/api/admin/users/{house.beto.user_id}", is_active=False),
+    lambda house: house.ana.put(f"/api/admin/users/{house.beto.user_id}", password="otra clave"),
+    lambda house: house.beto.put(
+        "/api/settings/password", current_password=PASSWORD, new_password="otra clave"
+    ),
+]
+
+
+@pytest.mark.parametrize("end", END_SIGN_IN)
+def test_an_ended_sign_in_loses_its_sockets(end: Callable[[House], Awaitable[object]]) -> None:
+    """R24: log-out, removed membership, disabled user, new password; others stay."""
+
+    async def story() -> None:
+        async with (
+            serving() as house,
+            live_screen(house.ana) as ana,
+            live_screen(house.beto) as live,
+            screen(house.beto) as greeted,
+        ):
+            await end(house)
+            await house.hub.check_sign_ins()
+            assert await live.goodbye() == ENDED
+            assert await greeted.goodbye() == ENDED
+            await ana.settle()
+
+    run(story())
+
+
+def test_an_account_that_is_closed_loses_all_its_sockets() -> None:
+    """TN4: nobody works in an inactive account."""
+
+    async def story() -> None:
+        async with (
+            serving() as house,
+            live_screen(house.ana) as ana,
+            live_screen(house.carla) as carla,
+        ):
+            path = f"/api/admin/accounts/{house.carla.account_id}"
+            await house.ana.put(path, is_active=False)
+            await house.hub.check_sign_ins()
+            assert await carla.goodbye() == ENDED
+            assert await ana.settle() == []
+
+    run(story())
+
+
+def test_a_socket_lasts_as_long_as_an_access_token() -> None:
+    """Section 9: the expiry of the credential closes the socket."""
+
+    async def story() -> None:
+        waited = timedelta()
+        async with serving(clock=lambda: now() + waited) as house, live_screen(house.ana) as ana:
+            waited = timedelta(minutes=14)
+            await house.hub.check_sign_ins()
+            assert await ana.settle() == []
+            waited = timedelta(minutes=15)
+            await house.hub.check_sign_ins()
+            assert await ana.goodbye() == ENDED
+
+    run(story())
+
+
+def test_sign_ins_are_checked_by_themselves() -> None:
+    """R24: nobody has to ask; the bound of five seconds is the pause between two checks."""
+
+    async def story() -> None:
+        async with serving() as house, live_screen(house.beto) as beto:
+            await house.beto.post("/api/auth/logout")
+            assert await beto.goodbye() == ENDED
+
+    run(story())
+
+
+def test_who_does_not_read_is_closed_and_delays_nobody() -> None:
+    """R9: 4008 for the one, every frame for the others; what was not read is in the log."""
+
+    async def story() -> None:
+        async with serving() as house, live_screen(house.beto) as beto:
+            start = beto.hello["data"]["seq"]
+            hearing = asyncio.create_task(beto.until(start + 300))
+            async with screen(house.ana, sock=narrow(house), max_queue=1) as slow:
+                await slow.settle()
+                await write_large(house, 300)
+                assert [frame["seq"] for frame in await hearing] == [*range(start + 1, start + 301)]
+                assert slow_consumers(house) == 1
+                read = 0
+                with pytest.raises(ConnectionClosed) as closed:
+                    while True:
+                        read = (await slow.hear())["seq"]
+                assert closed.value.rcvd == Close(*SLOW)
+            async with screen(house.ana) as back:
+                missed = [frame["seq"] for frame in await back.resume(read)]
+                assert missed == [*range(read + 1, start + 301)]
+
+    run(story())
+
+
+def test_who_does_not_read_a_replay_waits_alone() -> None:
+    """R9: catching up keeps pace with the client; the others hear and write meanwhile."""
+
+    async def story() -> None:
+        async with serving() as house:
+            await write_large(house, 300)
+            async with (
+                live_screen(house.beto) as beto,
+                screen(house.ana, sock=narrow(house), max_queue=1) as slow,
+            ):
+                end = beto.hello["data"]["seq"]
+                await slow.say("resume", after=0)
+                await write_large(house, 10)
+                assert len(await beto.until(end + 10)) == 10
+                replayed = [frame["seq"] for frame in await slow.until(end + 10)]
+                assert replayed == [*range(1, end + 11)]
+                assert slow_consumers(house) == 0
+
+    run(story())
+
+
+def narrow(house: House) -> socket.socket:
+    """Return a connection that takes little at a time."""
+    there = socket.socket()
+    there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    there.connect((house.http.base_url.host, house.http.base_url.port))
+    there.setblocking(False)
+    return there
+
+
+async def write_large(house: House, changes: int) -> None:
+    """Make a lead and change it; each frame has as much text as may be."""
+    ana = Actor(account_id=house.ana.account_id, user_id=house.ana.user_id)
+    lead = await house.services.leads.create(ana, NewLead(name="Luz"))
+    for number in range(1, changes):
+        notes = f"{number} ".ljust(10_000, "💬")
+        await house.services.leads.update(ana, lead.id, LeadChange(notes=notes))
+        await asyncio.sleep(0)
+
+
+def slow_consumers(house: House) -> int:
+    """Return how many sockets were closed for not reading."""
+    name = "clarin_slow_consumers_closed_total "
+    lines = house.metrics.text().decode().splitlines()
+    (line,) = (line for line in lines if line.startswith(name))
+    return int(float(line.removeprefix(name)))

@@ -1,0 +1,455 @@
+"""Every operation of the surface: who may ask, how it refuses, and what all answers share."""
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from clarin_core.domain.ids import AccountId, SessionId, UserId
+from clarin_core.ports.small import Claims
+from clarin_core.usecases.sign_in import ACCESS_LIFE
+from clarin_security import JwtIssuer
+from support.houses import Watch, problem, refused, tell
+from support.serving import SECRET, House, Person, sign_in
+from support.surface import (
+    EXAMPLES,
+    OPERATIONS,
+    PROTECTED,
+    Operation,
+    leaves,
+    name_of,
+    picture,
+    prepare,
+    request,
+    stock_of,
+    tenants_of,
+)
+from support.wire import at_work
+
+ADMINS_ONLY = {
+    "POST /api/tags",
+    "PUT /api/tags/<tag_id>",
+    "PATCH /api/tags/<tag_id>",
+    "DELETE /api/tags/<tag_id>",
+    "POST /api/pipelines",
+    "PUT /api/pipelines/<pipeline_id>",
+    "PATCH /api/pipelines/<pipeline_id>",
+    "DELETE /api/pipelines/<pipeline_id>",
+    "POST /api/pipelines/<pipeline_id>/stages",
+    "PUT /api/pipelines/<pipeline_id>/stages/reorder",
+    "PUT /api/pipelines/<pipeline_id>/stages/<stage_id>",
+    "PATCH /api/pipelines/<pipeline_id>/stages/<stage_id>",
+    "DELETE /api/pipelines/<pipeline_id>/stages/<stage_id>",
+    "DELETE /api/leads/batch",
+    "DELETE /api/contacts/batch",
+    "PUT /api/settings/account",
+    "PATCH /api/settings/account",
+    "POST /api/import/csv",
+    "POST /api/import/csv/preview",
+    "GET /api/imports/<import_id>/rejects",
+}
+"""What an agent may not do in the own account (section 7 of the domain reference)."""
+
+ABOVE_ACCOUNTS = {str(one) for one in OPERATIONS if one.path.startswith("/api/admin/")}
+LISTS = [one for one in OPERATIONS if one.is_list]
+PAGED = [one for one in LISTS if str(one) not in ABOVE_ACCOUNTS]
+
+
+def segment(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def unsigned(token: str) -> str:
+    _, payload, _ = token.split(".")
+    return f"{segment({'alg': 'none', 'typ': 'at+jwt'})}.{payload}."
+
+
+def credentials(ana: Person, watch: Watch) -> dict[str, str | None]:
+    """Return what does not count as one, by what is wrong with it."""
+    key = UserId(ana.user_id), AccountId(ana.account_id), SessionId(1)
+    live = Claims(*key, 0, watch.at + ACCESS_LIFE)
+    ended = live._replace(expires_at=watch.at - timedelta(seconds=1))
+    stranger = JwtIssuer(b"another key, long enough for this", life=ACCESS_LIFE)
+    head, payload, signature = ana.token.split(".")
+    return {
+        "absent": None,
+        "empty": "Bearer",
+        "basic": "Basic YW5hOnVuYSBjbGF2ZSBsYXJnYQ==",
+        "malformed": "Bearer not.a.token",
+        "bytes": "Bearer \xff\xfe",
+        "endless": "Bearer " + "a" * 5000,
+        "forged": f"Bearer {stranger.issue(live)}",
+        "unsigned": f"Bearer {unsigned(ana.token)}",
+        "tampered": f"Bearer {head}.{payload[:-2]}AA.{signature}",
+        "expired": f"Bearer {JwtIssuer(SECRET, life=ACCESS_LIFE).issue(ended)}",
+        "refresh": f"Bearer {ana.refresh_token}",
+    }
+
+
+def test_every_operation_needs_a_credential() -> None:
+    """A credential that does not count gets one answer from all operations, whatever they are."""
+    watch = Watch()
+
+    async def story(house: House) -> None:
+        for wrong, credential in credentials(house.ana, watch).items():
+            answers = [await anonymous(house, one, credential) for one in PROTECTED]
+            bodies = {json.dumps(problem(answer)) for answer in answers}
+            assert {answer.status_code for answer in answers} == {401}, wrong
+            assert len(bodies) == 1, (wrong, bodies)
+            assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+
+    tell(story, clock=watch)
+
+
+async def anonymous(house: House, one: Operation, credential: str | None) -> httpx.Response:
+    path = one.path.replace("<", "").replace(">", "")
+    headers = {} if credential is None else {"Authorization": credential.encode("latin-1")}
+    return await house.http.request(one.method, path, headers=headers, content=b"not read")
+
+
+def test_every_operation_succeeds_for_those_who_may(address: str) -> None:
+    """Each answers with its status, as JSON, and says absent instead of null; records have ETags."""
+
+    async def story(house: House) -> None:
+        name = await name_of(house.ana)
+        for one in PROTECTED:
+            ana = await sign_in(house.http, name)
+            stock = await stock_of(ana)
+            if str(one) in ABOVE_ACCOUNTS:
+                stock = await tenants_of(ana, stock)
+                if "end_membership" in str(one.row):
+                    place = {"account_id": stock.ids["AccountId"]}
+                    await ana.post(f"/api/admin/users/{stock.ids['UserId']}/accounts", **place)
+            await prepare(one, ana, stock)
+            asked = request(one, stock)
+            check_good(one, await ana.ask(one.method, asked.url, **asked.options))
+
+    tell(story, address=address)
+
+
+def check_good(one: Operation, response: httpx.Response) -> None:
+    expected = one.row.status if one.row else {"csv": 202}.get(one.path.split("/")[-1], 200)
+    assert response.status_code == expected, (str(one), response.text)
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-request-id"]
+    if one.path.endswith("/rejects"):
+        assert response.headers["content-type"].startswith("text/csv")
+    elif expected == 204:
+        assert response.content == b""
+    else:
+        body = response.json()
+        assert response.headers["content-type"] == "application/json"
+        assert None not in set(leaves(body)), (str(one), body)
+        version = body.get("version") if isinstance(body, dict) else None
+        assert response.headers.get("etag") == (f'"{version}"' if version else None)
+
+
+def test_agents_may_not_administer_their_account() -> None:
+    """Section 7: 403 to an agent for what needs an administrator, with no effect; else success."""
+
+    async def story(house: House) -> None:
+        name = await name_of(house.beto)
+        for one in PROTECTED:
+            stock = await stock_of(house.ana)
+            await prepare(one, house.ana, stock)
+            beto = await sign_in(house.http, name)
+            before = await picture(house.ana)
+            asked = request(one, stock)
+            response = await beto.ask(one.method, asked.url, **asked.options)
+            if str(one) in ADMINS_ONLY | ABOVE_ACCOUNTS:
+                refused(response, 403, "forbidden")
+                assert await picture(house.ana) == before, str(one)
+            else:
+                assert response.is_success, (str(one), response.text)
+
+    tell(story)
+
+
+def test_administrators_of_an_account_do_not_run_the_service() -> None:
+    """Section 7: accounts and users of all tenants are for super administrators only."""
+
+    async def story(house: House) -> None:
+        stock = await tenants_of(house.ana, await stock_of(house.ana))
+        listed = "/api/admin/accounts", "/api/admin/users"
+        before = [await house.ana.get(path) for path in listed]
+        for one in OPERATIONS:
+            if str(one) in ABOVE_ACCOUNTS:
+                asked = request(one, stock)
+                response = await house.carla.ask(one.method, asked.url, **asked.options)
+                refused(response, 403, "forbidden")
+        assert [await house.ana.get(path) for path in listed] == before
+
+    tell(story)
+
+
+def test_the_table_of_roles_names_operations_that_exist() -> None:
+    """A renamed operation cannot slip out of the table."""
+    assert {str(one) for one in OPERATIONS} >= ADMINS_ONLY
+
+
+def test_every_input_of_a_body_has_an_example() -> None:
+    """So that the tests of this folder ask every operation something that succeeds."""
+    bodies = {one.input for one in OPERATIONS if one.input and one.where == "body"}
+    assert bodies == EXAMPLES.keys()
+
+
+def test_what_does_not_exist_is_not_found() -> None:
+    """Unknown paths, also those that are almost known, and ids that no record can have."""
+
+    async def story(house: House) -> None:
+        for path in ("/", "/api", "/api/nothing", "/api//leads", "/leads", "/api/leads/1/x"):
+            refused(await house.ana.ask("GET", path), 404, "not_found")
+        for text in ("0", "-1", "01", "1.0", "1e3", "x", "٣", str(2**63), "9" * 30, "%31", "1%00"):
+            refused(await house.ana.ask("GET", f"/api/leads/{text}"), 404, "not_found")
+
+    tell(story)
+
+
+def test_a_wrong_method_is_told_which_ones_are_right() -> None:
+    """405 with Allow, as HTTP demands; nothing is done."""
+
+    async def story(house: House) -> None:
+        paths = {one.path for one in OPERATIONS}
+        for path in sorted(paths):
+            methods = {one.method for one in OPERATIONS if one.path == path}
+            wrong = min({"DELETE", "GET", "PATCH", "POST", "PUT"} - methods)
+            response = await house.ana.ask(wrong, path.replace("<", "").replace(">", ""))
+            if response.status_code == 404:
+                continue  # Another operation's placeholder takes the same path.
+            refused(response, 405, "method_not_allowed")
+            assert methods <= set(response.headers["allow"].split(", "))
+        for odd in ("OPTIONS", "TRACE", "PROPFIND"):
+            refused(await house.ana.ask(odd, "/api/leads"), 405, "method_not_allowed")
+
+    tell(story)
+
+
+def test_head_is_get_without_the_body() -> None:
+    """The same status and headers, for good answers and for bad ones."""
+
+    async def story(house: House) -> None:
+        stock = await stock_of(house.ana)
+        asked = [request(one, stock).url for one in PROTECTED if one.method == "GET"]
+        for path in [*asked, "/api/leads/999999", "/api/leads?limit=x", "/health", "/docs"]:
+            got = await house.ana.ask("GET", path, headers={"X-Request-ID": "same"})
+            head = await house.ana.ask("HEAD", path, headers={"X-Request-ID": "same"})
+            assert (head.status_code, head.content) == (got.status_code, b""), path
+            assert dict(head.headers) == dict(got.headers), path
+
+    tell(story)
+
+
+def test_a_request_keeps_its_id() -> None:
+    """A plain X-Request-ID comes back and is kept with the events; any other is replaced."""
+
+    async def story(house: House) -> None:
+        ana = house.ana
+        for plain in ("a", "b4-C_9.x", "x" * 64):
+            for path in ("/api/me", "/api/nothing", "/api/leads/9", "/health"):
+                response = await ana.ask("GET", path, headers={"X-Request-ID": plain})
+                assert response.headers["x-request-id"] == plain
+        for odd in ("", "x" * 65, "a b", "a;b", "<i>", "ñ", '"'):
+            headers = {"X-Request-ID": odd.encode()}
+            response = await ana.ask("GET", "/api/nothing", headers=headers)
+            assert response.headers["x-request-id"] not in ("", odd)
+            problem(response)
+        headers = {"X-Request-ID": "mine"}
+        await ana.ask("POST", "/api/leads", json={"name": "Luz"}, headers=headers)
+        page = await ana.get("/api/events/stream")
+        assert page["data"][-1]["origin"]["request_id"] == "mine"
+
+    tell(story)
+
+
+ORIGIN = "https://crm.ejemplo.pe"
+
+
+def test_pages_of_listed_origins_may_read_answers() -> None:
+    """2.11: an explicit list, never reflected, never null; errors can be read like the rest."""
+
+    async def story(house: House) -> None:
+        asked = (
+            ("GET", "/api/me"),
+            ("GET", "/api/nothing"),
+            ("POST", "/api/me"),
+            ("GET", "/api/leads/9"),
+        )
+        for method, path in asked:
+            for origin in (
+                ORIGIN,
+                "https://evil.example",
+                "null",
+                ORIGIN + ".evil",
+                "http" + ORIGIN[5:],
+            ):
+                response = await house.ana.ask(method, path, headers={"Origin": origin})
+                allowed = response.headers.get("access-control-allow-origin")
+                assert allowed == (ORIGIN if origin == ORIGIN else None), (path, origin)
+                assert response.headers["vary"] == "Origin"
+                assert "access-control-allow-credentials" not in response.headers
+            assert "access-control-allow-origin" not in (await house.ana.ask(method, path)).headers
+
+    tell(story, cors_origins=(ORIGIN,))
+
+
+def test_browsers_may_ask_first() -> None:
+    """A preflight needs no credential and promises what the operations read."""
+
+    async def story(house: House) -> None:
+        async def ask(origin: str) -> httpx.Response:
+            headers = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+            return await house.http.request("OPTIONS", "/api/leads/7", headers=headers)
+
+        told = await ask(ORIGIN)
+        assert told.status_code == 204
+        assert told.headers["access-control-allow-origin"] == ORIGIN
+        assert "PUT" in told.headers["access-control-allow-methods"]
+        assert "Authorization" in told.headers["access-control-allow-headers"]
+        for origin in ("null", "https://evil.example"):
+            assert not [name for name in (await ask(origin)).headers if name.startswith("access-")]
+
+    tell(story, cors_origins=(ORIGIN,))
+
+
+def test_changes_can_name_the_version_they_are_made_to(address: str) -> None:
+    """Section 1: If-Match or `version`; 409 and nothing changed when it is another one."""
+
+    async def story(house: House) -> None:
+        ana, stock = house.ana, await stock_of(house.ana)
+        for noun, kind, change in (
+            ("leads", "LeadId", {"notes": "uno"}),
+            ("contacts", "ContactId", {"notes": "uno"}),
+            ("pipelines", "PipelineId", {"description": "uno"}),
+            ("tags", "TagId", {"color": "#000001"}),
+        ):
+            path = f"/api/{noun}/{stock.ids[kind]}"
+            good = await ana.ask("PUT", path, json=change)
+            tag, version = good.headers["etag"], good.json()["version"]
+            assert tag == f'"{version}"'
+            await check_versions(ana, path, change, version)
+
+    tell(story, address=address)
+
+
+async def check_versions(ana: Person, path: str, change: dict[str, str], version: int) -> None:
+    (name,) = change
+    other = {name: change[name][:-1] + "2"}
+    for tag in ('"99"', "99", 'W/"99"', '"0"'):
+        answer = await ana.ask("PATCH", path, json=other, headers={"If-Match": tag})
+        refused(answer, 409, "version_conflict")
+    refused(await ana.ask("PUT", path, json={**other, "version": 99}), 409, "version_conflict")
+    for tag in ("x", '""', "-1", '"1", "2"', "٣", "9" * 30):
+        headers = {"If-Match": tag.encode()}
+        refused(await ana.ask("PUT", path, json=other, headers=headers), 400, "bad_request")
+    for headers, body in (({"If-Match": "*"}, other), ({"If-Match": f'"{version + 1}"'}, change)):
+        answer = await ana.ask("PUT", path, json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+    assert answer.json()["version"] == version + 2
+
+
+@pytest.mark.parametrize("one", LISTS, ids=str)
+def test_lists_keep_their_bounds(one: Operation) -> None:
+    """Section 1: the envelope, the limit cut to 200, and what no page can be."""
+
+    async def story(house: House) -> None:
+        ana = house.ana
+        stock = await stock_of(ana)
+        path = request(one, stock).url
+        page = await ana.get(path)
+        assert {"data", "total", "page", "limit"} == set(page)
+        assert (page["page"], page["limit"]) == (1, 50)
+        assert (await ana.get(path, limit=5000))["limit"] == 200
+        assert (await ana.get(path, page=3, limit=7))["page"] == 3
+        for limit in ("0", "-1", "x", "", "1.5", "true", "1" * 25):
+            refused(
+                await ana.ask("GET", path, params={"limit": limit}), 400, "bad_request", "limit"
+            )
+        for number in ("0", "-1", "x", "10001", "1" * 25):
+            refused(await ana.ask("GET", path, params={"page": number}), 400, "bad_request", "page")
+        deep = {"page": 9999, "limit": 200}
+        refused(await ana.ask("GET", path, params=deep), 400, "bad_request", "page")
+        for cursor in ("x", "AAAA", "a" * 1024, "-_-_", "é", "💬" * 9):
+            refused(
+                await ana.ask("GET", path, params={"after": cursor}), 400, "bad_request", "after"
+            )
+
+    tell(story)
+
+
+@pytest.mark.parametrize("one", PAGED, ids=str)
+def test_lists_can_be_walked(one: Operation, address: str) -> None:
+    """Page by page and cursor by cursor the same rows come; both say where the log stands."""
+
+    async def story(house: House) -> None:
+        ana = house.ana
+        stock = [await stock_of(ana) for _ in range(3)][0]
+        path = request(one, stock).url
+        everything = await ana.get(path, limit=200)
+        by_page = [
+            row
+            for number in range(1, everything["total"] + 1)
+            for row in (await ana.get(path, limit=1, page=number))["data"]
+        ]
+        assert by_page == everything["data"]
+        assert await walk(ana, path) == everything["data"]
+        answer = await ana.ask("GET", path)
+        position = (await ana.get("/api/events/stream"))["position"]
+        assert answer.headers["clarin-seq"] == str(position["seq"])
+
+    tell(story, address=address)
+
+
+async def walk(person: Person, path: str) -> list[Any]:
+    rows: list[Any] = []
+    after = ""
+    while True:
+        page = await person.get(path, limit=2, after=after)
+        assert set(page) <= {"data", "limit", "next"}
+        rows += page["data"]
+        if "next" not in page:
+            return rows
+        after = page["next"]
+
+
+def test_a_cursor_counts_only_for_its_list() -> None:
+    """Neither another account nor another filter nor another list takes it."""
+
+    async def story(house: House) -> None:
+        for person in (house.ana, house.carla):
+            for _ in range(2):
+                await stock_of(person)
+        page = await house.ana.get("/api/leads", limit=1, after="")
+        asked = {"limit": 1, "after": page["next"]}
+        assert (await house.ana.ask("GET", "/api/leads", params=asked)).status_code == 200
+        for person, path, extra in (
+            (house.carla, "/api/leads", {}),
+            (house.ana, "/api/leads", {"sort": "oldest"}),
+            (house.ana, "/api/leads", {"search": "luz"}),
+            (house.ana, "/api/contacts", {}),
+            (house.ana, "/api/tags", {}),
+        ):
+            answer = await person.ask("GET", path, params={**asked, **extra})
+            refused(answer, 400, "bad_request", "after")
+
+    tell(story)
+
+
+def test_too_many_requests_at_once_are_refused_early() -> None:
+    """Section 4: the rest waits with Retry-After instead of piling up; health still answers."""
+
+    async def story(house: House) -> None:
+        body = b'{"name":"Luz"}'
+        async with at_work(house, body) as line:
+            answer = await house.ana.ask("GET", "/api/me")
+            refused(answer, 503, "unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert (await house.http.get("/health")).status_code == 200
+            await line.send(body)
+            assert (await line.head()).startswith(b"HTTP/1.1 201 ")
+        assert (await house.ana.ask("GET", "/api/me")).status_code == 200
+
+    tell(story, requests_in_flight_max=1)

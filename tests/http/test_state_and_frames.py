@@ -1,0 +1,158 @@
+"""A screen that loads once and then only listens shows what a fresh load would show (R5)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from clarin_core.domain.events import Event
+from support.screen import Frame, live_screen, run
+from support.serving import House, Person, serving
+
+Rows = dict[int, dict[str, Any]]
+
+NOUNS = {"lead": "leads", "contact": "contacts", "tag": "tags", "pipeline": "pipelines"}
+OF_OTHERS = {"tags", "stage_name"}
+OF_THE_CONTACT = {"phone", "email", "company", "last_name", "short_name", "age", "contact_name"}
+
+
+@dataclass
+class Board:
+    """What a screen shows: each noun's rows, and the number up to which they are known."""
+
+    rows: dict[str, Rows]
+    seqs: dict[str, int]
+
+    def hear(self, frame: Frame, fresh: "Board") -> None:
+        """Follow one frame; what it does not carry is fetched, and so is `fresh`."""
+        noun = frame["event"].removesuffix("_update")
+        if noun not in NOUNS or frame["seq"] <= self.seqs[noun]:
+            return
+        data = frame["data"]
+        for key in data.get("ids") or [data["id"]]:
+            self._change(noun, key, data, fresh)
+        if (noun, data["action"]) == ("tag", "deleted"):
+            for other in ("lead", "contact"):
+                for row in self.rows[other].values():
+                    row["tag_ids"] = row["tag_ids"] - {data["id"]}
+
+    def _change(self, noun: str, key: int, data: dict[str, Any], fresh: "Board") -> None:
+        rows, action = self.rows[noun], data["action"]
+        known = rows.get(key, {})
+        if action == "deleted":
+            rows.pop(key, None)
+        elif action == "tagged" and key in rows:
+            known["tag_ids"] = known["tag_ids"] | set(data["tag_ids"])
+        elif action == "untagged" and key in rows:
+            known["tag_ids"] = known["tag_ids"] - set(data["tag_ids"])
+        elif action in ("created", "updated", "moved") and noun in data:
+            rows[key] = shown(data[noun]) | {"tag_ids": known.get("tag_ids", frozenset())}
+        elif key in fresh.rows[noun]:
+            rows[key] = dict(fresh.rows[noun][key])
+
+
+def test_the_state_and_the_frames_after_it_are_the_later_state() -> None:
+    """R5: from every moment of a history that has every kind of event."""
+
+    async def story() -> None:
+        async with serving() as house, live_screen(house.ana) as ana:
+            boards = [await load(house.ana)]
+            for step in STEPS:
+                await step(house)
+                boards.append(await load(house.ana))
+            frames = await ana.until(boards[-1].seqs["lead"])
+            for board in boards:
+                for frame in frames:
+                    board.hear(frame, boards[-1])
+                assert board.rows == boards[-1].rows
+            page = await house.ana.get("/api/events/stream", limit=1000)
+            told = {recorded["event"]["name"] for recorded in page["data"]}
+            assert told == {kind.__struct_config__.tag for kind in get_args(Event)}
+
+    run(story())
+
+
+async def load(person: Person) -> Board:
+    """Return what a screen gets when it loads; each list has its own place in the log."""
+    board = Board({}, {})
+    for noun, path in NOUNS.items():
+        answer = await person.ask("GET", f"/api/{path}", params={"limit": 200})
+        board.seqs[noun] = int(answer.headers["clarin-seq"])
+        board.rows[noun] = {row["id"]: shown(row) for row in answer.json()["data"]}
+    return board
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without what other rows say: names of tags and stages, the contact's fields."""
+    others = OF_OTHERS | (OF_THE_CONTACT if "status" in row else set())
+    own = {key: value for key, value in row.items() if key not in others}
+    return own | {"tag_ids": frozenset(row.get("tag_ids", ()))}
+
+
+async def upload(house: House) -> None:
+    """Import two people."""
+    file = ("a.csv", b"nombre,telefono\nSol,987111222\nMar,987111333\n", "text/csv")
+    answer = await house.ana.ask("POST", "/api/import/csv", files={"file": file})
+    assert answer.is_success, answer.text
+    while await house.services.imports.run_pending():
+        pass
+
+
+async def drop(house: House, path: str, **query: Any) -> None:
+    """Delete what is there."""
+    answer = await house.ana.ask("DELETE", f"/api{path}", **query)
+    assert answer.is_success, answer.text
+
+
+def post(path: str, **body: Any) -> Callable[[House], Awaitable[Any]]:
+    """Return a step that posts."""
+    return lambda house: house.ana.post(f"/api{path}", **body)
+
+
+def put(path: str, **body: Any) -> Callable[[House], Awaitable[Any]]:
+    """Return a step that puts."""
+    return lambda house: house.ana.put(f"/api{path}", **body)
+
+
+def tag(kind: str, key: int, tag_id: int) -> dict[str, Any]:
+    """Return who gets or loses a tag."""
+    return {"entity_type": kind, "entity_id": key, "tag_id": tag_id}
+
+
+# Memory gives ids from 1; the pipeline 2 and its six stages are those of the other account.
+STEPS: list[Callable[[House], Awaitable[Any]]] = [
+    post("/tags", name="vip"),
+    post("/leads", name="Luz", phone="987654321", tags=["vip", "nuevo"]),
+    post("/leads", name="Mar", value=100, currency="PEN"),
+    put("/leads/1", name="Luz María", email="luz@ejemplo.pe"),
+    put("/leads/2", phone="987000111", notes="llamar"),
+    put("/leads/1", stage_id=2),
+    put("/leads/2", status="won"),
+    lambda house: house.ana.put("/api/leads/1", assigned_to=house.beto.user_id),
+    post("/contacts", name="Sol", phone="987222333"),
+    put("/contacts/1", company="Luz SAC"),
+    post("/tags/assign", **tag("lead", 2, 1)),
+    post("/tags/assign", **tag("contact", 3, 1)),
+    post("/tags/remove", **tag("lead", 2, 1)),
+    post("/tags/remove", **tag("contact", 3, 1)),
+    post("/tags/assign", **tag("lead", 2, 2)),
+    put("/tags/1", name="VIP!", color="#ff0000"),
+    lambda house: drop(house, "/leads/2"),
+    lambda house: drop(house, "/contacts/3"),
+    post("/leads/2/restore"),
+    post("/contacts/3/restore"),
+    lambda house: drop(house, "/tags/2"),
+    post("/pipelines", name="Cobranza", stages=[{"name": "Uno"}, {"name": "Dos"}]),
+    put("/pipelines/1/stages/1", name="Recién llegados"),
+    lambda house: drop(house, "/pipelines/1/stages/2", params={"move_to": 3}),
+    put("/pipelines/3", is_default=True),
+    post("/leads", name="Río", contact_id=3),
+    lambda house: drop(house, "/pipelines/1", params={"move_to": 13}),
+    lambda house: drop(house, "/leads/batch", json={"ids": [1, 3]}),
+    put("/settings/account", name="Luz y Mar"),
+    lambda house: house.ana.post(
+        f"/api/admin/users/{house.beto.user_id}/accounts",
+        account_id=house.ana.account_id,
+        role="admin",
+    ),
+    upload,
+]

@@ -1,0 +1,309 @@
+"""The HTTP surface as data: its operations, what they take, and a request that succeeds."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, NewType, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+
+from clarin_core.domain.accounts import (
+    AccountChange,
+    NewAccount,
+    NewMembership,
+    NewUser,
+    PasswordChange,
+    ProfileChange,
+    TenantChange,
+    UserChange,
+)
+from clarin_core.domain.contacts import ContactChange, ContactIds, NewContact
+from clarin_core.domain.ids import ID_MAX, ImportId
+from clarin_core.domain.leads import LeadChange, LeadIds, NewLead, StageChoice, StatusChange
+from clarin_core.domain.paging import Page
+from clarin_core.domain.pipelines import (
+    NewPipeline,
+    NewStage,
+    PipelineChange,
+    Removal,
+    StageChange,
+    StageOrder,
+)
+from clarin_core.domain.sign_in import AccountChoice, Credentials, RefreshToken
+from clarin_core.domain.tags import NewTag, TagAssignment, TagChange
+from clarin_security import system_random
+from clarin_server.http.routes import ROWS
+from clarin_server.http.rows import Row
+from support.serving import PASSWORD, Person
+
+_PLACEHOLDER = re.compile(r"<(\w+)>")
+_FRESH = count(1)
+_RUN = system_random(4).hex()  # Tests may share a database.
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request names a record: `kind` is the type of the id."""
+
+    where: str
+    name: str
+    kind: str
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation; `row` is None for those that are written by hand."""
+
+    method: str
+    path: str
+    row: Row | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def is_public(self) -> bool:
+        return self.row is not None and self.row.is_public
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it answers with a page."""
+        return self.row is not None and get_origin(self.row.hints["return"]) is Page
+
+    @property
+    def input(self) -> type[Struct] | None:
+        """Type of what the query or the body says."""
+        return self.row.input[1] if self.row and self.row.input else None
+
+    @property
+    def where(self) -> str:
+        """Where the input is."""
+        return "query" if self.row and self.row.reads_query else "body"
+
+    @property
+    def in_path(self) -> list[str]:
+        return _PLACEHOLDER.findall(self.path)
+
+    @property
+    def places(self) -> list[Place]:
+        """Return all places that take an id."""
+        hints = self.row.hints if self.row else {"import_id": ImportId}
+        in_path = [
+            Place("path", name, kind)
+            for name in self.in_path
+            if (kind := "RecordId" if hints[name] is int else kind_of(hints[name]))
+        ]
+        fields = msgspec.structs.fields(self.input) if self.input else ()
+        in_input = [
+            Place(self.where, one.name, kind, is_list(one.type))
+            for one in fields
+            if (kind := kind_of(one.type))
+        ]
+        return in_path + in_input
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: placeholders of the path, query, JSON body, form."""
+
+    method: str
+    template: str
+    path: Mapping[str, Any]
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    files: Mapping[str, Any] | None = None
+
+    @property
+    def url(self) -> str:
+        return _PLACEHOLDER.sub(lambda found: str(self.path[found[1]]), self.template)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What httpx takes."""
+        form = {"files": self.files} if self.files else {}
+        body = {"json": self.body} if self.body is not None else {}
+        return {"params": self.query, **form, **body}
+
+    def at(self, name: str, text: str) -> "Request":
+        """Return the request with another text in its path."""
+        return replace(self, path={**self.path, name: text})
+
+    def naming(self, place: Place, id_: int) -> "Request":
+        """Return the request with another id in one place."""
+        value = [id_] if place.is_list else id_
+        changed = {**(getattr(self, place.where) or {}), place.name: value}
+        if place.is_list and place.where == "query":
+            changed[place.name] = str(id_)
+        return replace(self, **{place.where: changed})
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Records of one account, and by kind the ids that stand for them."""
+
+    ids: Mapping[str, int]
+    stages: list[int]
+    other_stage: int
+    account: int
+
+
+def kind_of(hint: Any) -> str | None:
+    """Return the name of the id type in a type, None if there is no id in it."""
+    if isinstance(hint, NewType):
+        return hint.__name__ if hint.__name__.endswith("Id") else None
+    if Meta(ge=1, le=ID_MAX) in get_args(hint):
+        return "RecordId"
+    return next(filter(None, map(kind_of, get_args(hint))), None)
+
+
+def is_list(hint: Any) -> bool:
+    """Return whether a type holds a list."""
+    return get_origin(hint) in (list, tuple, frozenset) or any(map(is_list, get_args(hint)))
+
+
+BY_HAND = (
+    Operation("POST", "/api/import/csv"),
+    Operation("POST", "/api/import/csv/preview"),
+    Operation("GET", "/api/imports/<import_id>/rejects"),
+)
+OPERATIONS = tuple(Operation(row.method, f"/api{row.path}", row) for row in ROWS) + BY_HAND
+PROTECTED = tuple(operation for operation in OPERATIONS if not operation.is_public)
+
+EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
+    AccountChange: lambda _: {"name": "Sol"},
+    AccountChoice: lambda stock: {"account_id": stock.account},
+    ContactChange: lambda _: {"notes": "prefiere la tarde"},
+    ContactIds: lambda stock: {"ids": [stock.ids["ContactId"]]},
+    Credentials: lambda _: {"username": "nadie", "password": PASSWORD},
+    LeadChange: lambda _: {"notes": "llamar el lunes"},
+    LeadIds: lambda stock: {"ids": [stock.ids["LeadId"]]},
+    NewAccount: lambda _: {"name": "Luna"},
+    NewContact: lambda _: {"name": "Julia"},
+    NewLead: lambda _: {"name": "Rosa"},
+    NewMembership: lambda stock: {"account_id": stock.ids["AccountId"]},
+    NewPipeline: lambda _: {"name": f"Postventa {next(_FRESH)}"},
+    NewStage: lambda _: {"name": f"Visita {next(_FRESH)}"},
+    NewTag: lambda _: {"name": f"nueva {next(_FRESH)}"},
+    NewUser: lambda _: new_user(),
+    PasswordChange: lambda _: {"current_password": PASSWORD, "new_password": PASSWORD},
+    PipelineChange: lambda _: {"description": "solo mayoristas"},
+    ProfileChange: lambda _: {"display_name": "La jefa"},
+    RefreshToken: lambda _: {"refresh_token": "1.nada"},
+    Removal: lambda stock: {"move_to": stock.other_stage},
+    StageChange: lambda _: {"color": "#112233"},
+    StageChoice: lambda stock: {"stage_id": stock.other_stage},
+    StageOrder: lambda stock: {"stage_ids": stock.stages[::-1]},
+    StatusChange: lambda _: {"status": "contacted"},
+    TagAssignment: lambda stock: {
+        "entity_type": "lead",
+        "entity_id": stock.ids["LeadId"],
+        "tag_id": stock.ids["TagId"],
+    },
+    TagChange: lambda _: {"color": "#112233"},
+    TenantChange: lambda _: {"plan": "pro"},
+    UserChange: lambda _: {"display_name": "Nuevo"},
+}
+
+
+def request(operation: Operation, stock: Stock) -> Request:
+    """Return a request about the stock's records that an administrator may make."""
+    path = {name: _in_path(operation, name, stock) for name in operation.in_path}
+    if operation.row is None:
+        files = {"file": ("gente.csv", csv_file(), "text/csv")}
+        is_upload = operation.method == "POST"
+        return Request(
+            operation.method, operation.path, path, files=files if is_upload else None
+        )
+    said = EXAMPLES[operation.input](stock) if operation.input in EXAMPLES else {}
+    if operation.input is None or operation.where == "query":
+        return Request(operation.method, operation.path, path, query=said)
+    return Request(operation.method, operation.path, path, body=said)
+
+
+def _in_path(operation: Operation, name: str, stock: Stock) -> Any:
+    kinds = {place.name: place.kind for place in operation.places if place.where == "path"}
+    return stock.ids[kinds[name]] if name in kinds else "lead"
+
+
+async def stock_of(person: Person) -> Stock:
+    """Fill an account: a pipeline of two stages with a lead in it that has a contact and a tag."""
+    stages = [{"name": "Primero"}, {"name": "Segundo"}]
+    pipeline = await person.post("/api/pipelines", name=f"Mayoristas {next(_FRESH)}", stages=stages)
+    tag = await person.post("/api/tags", name=f"vip {next(_FRESH)}")
+    phone = f"98{next(_FRESH):07}"
+    placed = {"stage_id": pipeline["stages"][0]["id"], "tag_ids": [tag["id"]]}
+    lead = await person.post("/api/leads", name="Luz", phone=phone, **placed)
+    form = {"file": ("gente.csv", csv_file(), "text/csv")}
+    job = (await person.ask("POST", "/api/import/csv", files=form)).json()
+    pipelines = await person.get("/api/pipelines")
+    default = next(one for one in pipelines["data"] if one["is_default"])
+    return Stock(
+        ids={
+            "AccountId": person.account_id,
+            "ContactId": lead["contact_id"],
+            "ImportId": job["id"],
+            "LeadId": lead["id"],
+            "PipelineId": pipeline["id"],
+            "RecordId": lead["id"],
+            "StageId": pipeline["stages"][0]["id"],
+            "TagId": tag["id"],
+            "UserId": person.user_id,
+        },
+        stages=[stage["id"] for stage in pipeline["stages"]],
+        other_stage=default["stages"][0]["id"],
+        account=person.account_id,
+    )
+
+
+async def prepare(operation: Operation, person: Person, stock: Stock) -> None:
+    """Bring the records into the state in which the operation succeeds."""
+    if operation.path.endswith("/restore"):
+        noun = "leads" if "lead" in operation.path else "contacts"
+        key = stock.ids["LeadId" if noun == "leads" else "ContactId"]
+        assert (await person.ask("DELETE", f"/api/{noun}/{key}")).status_code == 204
+
+
+async def tenants_of(ana: Person, stock: Stock) -> Stock:
+    """Return the stock of one who runs the service: an account without people, and a user."""
+    account = await ana.post("/api/admin/accounts", name="Estrella")
+    user = await ana.post("/api/admin/users", **new_user())
+    ids = {**stock.ids, "AccountId": account["id"], "UserId": user["id"]}
+    return replace(stock, ids=ids)
+
+
+async def name_of(person: Person) -> str:
+    """Return the name with which a person signs in."""
+    return str((await person.get("/api/me"))["user"]["username"])
+
+
+async def picture(person: Person) -> dict[str, Any]:
+    """Return all that a person's account shows, and where its log stands."""
+    lists = ("leads", "contacts", "tags", "pipelines", "members", "imports")
+    shown = {name: await person.get(f"/api/{name}", limit=200) for name in lists}
+    shown["deleted"] = await person.get("/api/leads", deleted=True)
+    shown["settings"] = await person.get("/api/settings")
+    shown["log"] = await person.get("/api/events/stream", limit=1000)
+    return shown
+
+
+def new_user() -> dict[str, Any]:
+    """Return a user to be, with a name of its own."""
+    name = f"nuevo-{_RUN}-{next(_FRESH)}"
+    return {"username": name, "email": f"{name}@ejemplo.pe", "password": PASSWORD}
+
+
+def csv_file() -> bytes:
+    """Return a file with one person, another one each time."""
+    return f"nombre,celular\nRosa,98{next(_FRESH):07}\n".encode()
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield the plain values of a JSON value."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+    else:
+        yield value
