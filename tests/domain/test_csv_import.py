@@ -121,10 +121,10 @@ def test_a_whole_row_of_kommo() -> None:
     row = parse_csv((SAMPLES / "kommo-utf8-bom-comma.csv").read_bytes(), region="PE").rows[1]
     assert row == ImportRow(
         row=2,
-        kommo_id=9000001,  # type: ignore[arg-type]
+        kommo_id=9000001,  # type: ignore[arg-type]  # JSON is untyped.
         lead_name="Lead 1",
         name="Iñigo Núñez",
-        phone="+51955636784",  # type: ignore[arg-type]
+        phone="+51955636784",  # type: ignore[arg-type]  # JSON is untyped.
         email="p1@ejemplo.pe",
         notes="50% dcto; 2 cuotas",
         tags=("no molestar",),

@@ -232,6 +232,27 @@ def test_a_restored_backup_is_told_to_all(lost: int) -> None:
     run(story())
 
 
+def test_a_backup_that_is_restored_during_a_replay_is_told_once() -> None:
+    """R4: what comes after the resync is of the new history only."""
+
+    async def story() -> None:
+        publisher = MemoryPublisher()
+        storage = RestlessStorage(publisher, turns=[30])
+        async with serving(storage, publisher=publisher) as house, screen(house.ana) as ana:
+            await write(house, 300)
+            await ana.say("resume", after=0)
+            heard = [await ana.hear()]
+            storage.epoch = "restored"
+            await house.hub.look()
+            heard += await ana.settle()
+            assert [frame["event"] for frame in heard].count("resync") == 1
+            assert heard[-1]["data"]["epoch"] == "restored"
+            await write(house, 1)
+            assert (await ana.hear())["seq"] == heard[-1]["data"]["seq"] + 1
+
+    run(story())
+
+
 def test_a_log_that_lost_its_end_is_another_history() -> None:
     """Section 10: a failover may lose the last commits and keep the epoch."""
 

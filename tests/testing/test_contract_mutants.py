@@ -354,8 +354,9 @@ def a_ticket_lasts(patch: Patch) -> None:
 
 
 def standings_leave_out_the_unknown(patch: Patch) -> None:
-    known = lambda found: [one for one in found if one is not None]  # noqa: E731
-    changed_answer(MemoryStorage, "standings", known, patch)
+    changed_answer(
+        MemoryStorage, "standings", lambda found: [one for one in found if one is not None], patch
+    )
 
 
 def a_user_keeps_every_default(patch: Patch) -> None:
@@ -432,6 +433,24 @@ CAUGHT_IN_LISTS: list[tuple[Callable[[Patch], None], str]] = [
 ]
 
 
+class WastefulStorage(MemoryStorage):
+    """A storage that says it runs more statements each time: 1, 3, 5 …"""
+
+    looks = 0
+
+    def statements_run(self) -> int:
+        self.looks += 1
+        return self.looks**2
+
+
+class Wasteful(Mutant):
+    """The contract on a storage that wastes statements."""
+
+    @classmethod
+    def open(cls) -> AbstractAsyncContextManager[Storage]:
+        return WastefulStorage(clock=lambda: datetime.now(UTC), publisher=cls.publisher)
+
+
 def name_of(value: object) -> str:
     return getattr(value, "__name__", str(value))
 
@@ -451,6 +470,21 @@ def test_a_planted_fault_breaks_its_law_of_lists(
     """Property 8: the laws of paging find wrong pages."""
     proof = partial(getattr(Mutant, f"test_{law}"), Mutant(), listing=LEADS)
     expect_broken(fault, proof, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        lambda: Wasteful().test_a_view_is_one_statement(),
+        lambda: Wasteful().test_a_look_at_many_accounts_is_one_statement(),
+        lambda: Wasteful().test_a_page_is_one_statement(listing=LEADS),
+        lambda: Wasteful().test_a_batch_costs_no_more_than_two_rows(name="link"),
+    ],
+)
+def test_wasted_statements_are_found(proof: Callable[[], None]) -> None:
+    """The laws of cost can fail, although this storage has no statements."""
+    with Wasteful.running(), pytest.raises(AssertionError):
+        proof()
 
 
 def expect_broken(fault: Callable[[Patch], None], proof: Callable[[], None], patch: Patch) -> None:

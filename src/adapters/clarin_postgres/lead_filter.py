@@ -20,15 +20,7 @@ _TAGGED = {
 }
 _PHONE = """l.contact_id in (
     select c.id from contacts c where c.account_id = $1 and c.phone = {0})"""
-# Two searches by index and their union: an OR over both tables could use neither index.
-_SEARCH = """l.id in (
-    select x.id from leads x where x.account_id = $1 and x.search like {0} escape '\\'
-    union
-    select x.id from contacts c
-    join leads x on x.account_id = c.account_id and x.contact_id = c.id
-    where c.account_id = $1 and """
-_IN_CONTACT = "c.search like {0} escape '\\')"
-_IN_CONTACT_OR_PHONE = "(c.search like {0} escape '\\' or c.phone like {1}))"
+_FOUND = "l.id, l.created_at, l.updated_at, l.stage_id, l.value"
 
 
 def lead_conditions(
@@ -46,20 +38,26 @@ def lead_conditions(
         where.add("l.created_at >= {0}", query.created_from)
     if query.created_to is not UNSET:
         where.add("l.created_at < {0}", query.created_to)
-    _add_conditions_on_others(query, phone, where)
-    return where
-
-
-def _add_conditions_on_others(
-    query: LeadFilter, phone: PhoneNumber | None, where: Conditions
-) -> None:
     if query.tag_ids is not UNSET:
         where.add(_TAGGED[query.tags_mode], sorted(query.tag_ids))
     if query.phone is not UNSET:
         where.add(_PHONE, phone)
-    if query.search is not UNSET:
-        text, digits = text_pattern(query.search), phone_pattern(query.search)
-        if digits is None:
-            where.add(_SEARCH + _IN_CONTACT, text)
-        else:
-            where.add(_SEARCH + _IN_CONTACT_OR_PHONE, text, digits)
+    return where
+
+
+def searched_leads(text: str, where: Conditions) -> Conditions:
+    """Return `where` as conditions on `found`: the leads that hold a text, or whose contacts do.
+
+    Each half is found by its own index; an OR over both tables could use neither. All of it is
+    found once, for the total and for the page.
+    """
+    pattern, digits = where.bind(text_pattern(text)), phone_pattern(text)
+    of_contact = f"c.search like {pattern} escape '\\'"
+    if digits is not None:
+        of_contact = f"({of_contact} or c.phone like {where.bind(digits)})"
+    return where.within(f"""
+        select {_FOUND} from leads l where {where} and l.search like {pattern} escape '\\'
+        union
+        select {_FOUND} from contacts c
+        join leads l on l.account_id = c.account_id and l.contact_id = c.id
+        where c.account_id = $1 and {of_contact} and {where}""")

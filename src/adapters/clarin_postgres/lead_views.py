@@ -20,7 +20,7 @@ from clarin_core.errors import NotFound
 from clarin_postgres.conditions import Conditions
 from clarin_postgres.connection import Row
 from clarin_postgres.contacts import DISPLAY_NAME
-from clarin_postgres.lead_filter import lead_conditions
+from clarin_postgres.lead_filter import lead_conditions, searched_leads
 from clarin_postgres.leads import LEAD, LEAD_BUT_NAME
 from clarin_postgres.paging import (
     NEWEST,
@@ -46,6 +46,10 @@ _JOINS = f"""left join contacts c on c.account_id = $1 and c.id = l.contact_id
     {tags_beside("lead_tags", "lead_id", "l.id")}"""
 
 _LEADS = Listing("leads.page", "leads l", "l", cut=LEAD, shown=_SHOWN, joins=_JOINS)
+_SEARCHED = Listing(
+    "leads.search", "found f", "f", cut="f.id, f.created_at, f.updated_at", shown=_SHOWN,
+    joins=f"left join leads l on l.account_id = $1 and l.id = f.id {_JOINS}",
+)  # fmt: skip
 _BY_STAGE = Listing("leads.by_stage", "leads l", "l", cut=LEAD, shown=_SHOWN, joins=_JOINS)
 _MOVES = Listing(
     "leads.history", "stage_moves m", "m",
@@ -75,8 +79,10 @@ class LeadViews(Reader):
         told = "" if query.phone is UNSET else REGION
 
         async def fetch(phone: PhoneNumber | None) -> list[Row]:
-            where = lead_conditions(query, phone, deleted=query.deleted)
-            text = _LEADS.statement(query, order, where, account_id=self._account_id, told=told)
+            listing, where = _LEADS, lead_conditions(query, phone, deleted=query.deleted)
+            if query.search is not UNSET:
+                listing, where = _SEARCHED, searched_leads(query.search, where)
+            text = listing.statement(query, order, where, account_id=self._account_id, told=told)
             return await self._fetch(text, *where.arguments)
 
         rows = await self._fetch_by_phone(query.phone, fetch)
@@ -99,8 +105,10 @@ class LeadViews(Reader):
         """Return the board's totals: a line for each stage, empty ones included, in order."""
 
         async def fetch(phone: PhoneNumber | None) -> list[Row]:
-            where = lead_conditions(query, phone)
-            return await self._fetch(_counts(where), *where.arguments)
+            source, where = "leads l", lead_conditions(query, phone)
+            if query.search is not UNSET:
+                source, where = "found l", searched_leads(query.search, where)
+            return await self._fetch(_counts(source, where), *where.arguments)
 
         return structs(await self._fetch_by_phone(query.phone, fetch), StageCount)
 
@@ -119,13 +127,14 @@ class LeadViews(Reader):
         return page_of(rows, query, _LATEST, self._account_id, StageMove)
 
 
-def _counts(where: Conditions) -> str:
-    return f"""-- leads.counts
-        with held as (
+def _counts(source: str, where: Conditions) -> str:
+    held = f"""held as (
             select l.stage_id, count(*) as count, coalesce(sum(l.value), 0)::bigint as value
-            from leads l where {where} and l.stage_id is not null
+            from {source} where {where} and l.stage_id is not null
             group by l.stage_id
-        )
+        )"""
+    return f"""-- leads.counts
+        {where.before(held)}
         select {REGION}g.pipeline_id, g.id as stage_id,
             coalesce(held.count, 0) as count, coalesce(held.value, 0) as value
         from stages g

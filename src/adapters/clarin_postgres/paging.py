@@ -92,6 +92,7 @@ class Listing:
         size = where.bind(query.size + query.by_cursor)
         offset = where.bind(0 if query.by_cursor else query.offset)
         return f"""-- {self.name}
+            {where.before()}
             select s.last_seq, {"null" if query.by_cursor else total} as total, {told}{self.shown}
             from ({self.beside}) s
             left join (

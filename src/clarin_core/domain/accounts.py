@@ -10,14 +10,14 @@ import phonenumbers
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clarin_core.domain.actor import Role
-from clarin_core.domain.command import Command, Email, Name
+from clarin_core.domain.command import VERBATIM, Command, Email, Name
 from clarin_core.domain.entity import Entity
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.domain.paging import PageQuery, SearchText
 from clarin_core.errors import Invalid, Unauthorized
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}$", max_length=63)]
-Password = Annotated[str, Meta(min_length=8, max_length=128)]
+Password = Annotated[str, Meta(min_length=8, max_length=128, extra=VERBATIM)]
 Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}$", max_length=2)]
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -177,7 +177,7 @@ class ProfileChange(Command, frozen=True, kw_only=True):
 class PasswordChange(Command, frozen=True, kw_only=True):
     """A new password, proved by the old one; it ends every other sign-in."""
 
-    current_password: Annotated[str, Meta(max_length=1024)]
+    current_password: Annotated[str, Meta(max_length=1024, extra=VERBATIM)]
     new_password: Password
 
 

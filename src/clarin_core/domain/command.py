@@ -10,6 +10,8 @@ from msgspec.structs import force_setattr
 from clarin_core.domain.text import clean_text
 
 _LINES = {"lines": True}
+VERBATIM = {"verbatim": True}
+"""Marks a text that is kept as it is, such as a password."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 ShortName = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -70,5 +72,8 @@ def _text_rule(hint: Any) -> _TextRule | None:
     base, meta = get_args(hint)[:2]
     if base is not str or not isinstance(meta, Meta) or meta.max_length is None:
         return None
-    lines = bool(meta.extra and meta.extra.get("lines"))
+    extra = meta.extra or {}
+    if extra.get("verbatim"):
+        return None
+    lines = bool(extra.get("lines"))
     return _TextRule(meta.min_length or 0, meta.max_length, lines)

@@ -8,6 +8,7 @@
 pytest runs it without a plugin and without configuration.
 """
 
+from clarin_core.testing import assertions as assertions
 from clarin_core.testing.contract import Capability, Contract, law
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.storage import StorageContract

@@ -7,10 +7,10 @@ configuration or an asyncio mode.
 
 import asyncio
 import functools
-import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from enum import Enum
+from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import pytest
@@ -59,6 +59,7 @@ class Contract:
         deadline=None,
         derandomize=False,
         print_blob=True,
+        report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow],
     )
     """How Hypothesis searches; `examples` counts above its `max_examples`."""
@@ -100,10 +101,8 @@ class Contract:
     @classmethod
     def _opened(cls, request: pytest.FixtureRequest) -> Iterator[None]:
         with cls.running():
-            terminal = request.config.pluginmanager.get_plugin("terminalreporter")
             for capability, reason in cls.lacking().items():
-                if terminal:
-                    terminal.write_line(f"\n{cls.__name__} lacks {capability.value}: {reason}")
+                _print(request.config, f"\n{cls.__name__} lacks {capability.value}: {reason}")
             yield
 
     @classmethod
@@ -135,9 +134,7 @@ class Contract:
             account = self.run(settle(self.storage))
             self.run(story(self, account, **given_values, **values))
 
-        example.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # A real attribute.
-            [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in drawn]
-        )
+        _ask_for(example, [Parameter(name, Parameter.KEYWORD_ONLY) for name in drawn])
         if drawn:
             with_examples = settings(self.settings, max_examples=self.examples)
             with_examples(given(**drawn)(example))()
@@ -151,7 +148,7 @@ def law(
     """Make a law of `async def (self, account, …)`: `drawn` values by name, the rest by pytest."""
 
     def bind(story: Callable[Concatenate[C, Tenant, P], Awaitable[None]]) -> Callable[..., None]:
-        parameters = list(inspect.signature(story).parameters.values())
+        parameters = list(signature(story).parameters.values())
         asked = [p for p in parameters[_SELF_AND_TENANT:] if p.name not in drawn]
 
         @functools.wraps(story)
@@ -160,7 +157,21 @@ def law(
                 pytest.skip(f"lacks {needs.value}: {self.lacking()[needs]}")
             self.prove(story, drawn, from_pytest)
 
-        test.__signature__ = inspect.Signature([parameters[0], *asked])  # type: ignore[attr-defined]
+        _ask_for(test, [parameters[0], *asked])
         return test
 
     return bind
+
+
+def _ask_for(function: Callable[..., None], parameters: list[Parameter]) -> None:
+    """Set what pytest and Hypothesis take for the function's parameters."""
+    function.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # PEP 362 has it.
+
+
+def _print(config: pytest.Config, line: str) -> None:
+    """Write a line where people see it; a worker of pytest-xdist has no such place."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if terminal is not None and capture is not None:
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(line)

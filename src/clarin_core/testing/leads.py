@@ -9,10 +9,10 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from clarin_core.domain.ids import ContactId, KommoId, LeadId
-from clarin_core.domain.leads import Lead, LeadDraft, LeadQuery, LeadStatus
+from clarin_core.domain.ids import ContactId, KommoId, LeadId, UserId
+from clarin_core.domain.leads import Lead, LeadDraft, LeadQuery, LeadStatus, StageMove
 from clarin_core.domain.paging import PageQuery
-from clarin_core.errors import Conflict, NotFound
+from clarin_core.errors import ClarinError, Conflict, NotFound
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Contract, law
 from clarin_core.testing.tenants import LATER, NOON, Tenant, doomed, draft
@@ -100,7 +100,7 @@ class LeadLaws(Contract):
 
     @law()
     async def test_a_kommo_id_has_one_live_lead(self, account: Tenant) -> None:
-        """Section 3.2: adding, saving and restoring a second one conflicts."""
+        """Section 3.2: adding, saving and restoring a second one conflicts, in a batch too."""
         first = await account.add_lead(kommo_id=KOMMO)
         other = await account.add_lead()
         other.kommo_id = KOMMO
@@ -112,7 +112,9 @@ class LeadLaws(Contract):
         await account.save_leads(other)
         with pytest.raises(Conflict) as restored:
             await restore(account, first.id)
-        codes = {caught.value.code for caught in (added, saved, restored)}
+        with pytest.raises(Conflict) as together:
+            await account.add_leads(*[draft(kommo_id=KommoId(1))] * 2)
+        codes = {caught.value.code for caught in (added, saved, restored, together)}
         assert codes == {"duplicate_lead"}
 
     @law()
@@ -199,16 +201,29 @@ class LeadLaws(Contract):
     async def test_the_history_folds_to_the_current_stage(
         self, account: Tenant, places: list[int]
     ) -> None:
-        """LD4 and property 14: one line a real move, newest first, each begins where one ended."""
-        lead = await account.add_lead()
-        for place in places:
-            await move(account, lead.id, place)
+        """LD4, property 14: a line a real move, newest first; each begins where one ended."""
+        lead, agent = await account.add_lead(), await account.hire()
+        moved = [await move(account, lead.id, place, by=agent) for place in places]
+        moves = [line for lines in moved for line in lines]
         history = (await account.views.lead_history(lead.id, PageQuery())).data
+        assert history == moves[::-1]
+        stages = [None, *(line.to_stage for line in moves)]
+        assert [line.from_stage for line in moves] == stages[:-1]
         stored = await account.views.lead(lead.id)
-        told = [line.to_stage for line in reversed(history)]
-        assert [line.from_stage for line in reversed(history)] == [None, *told][: len(told)]
-        assert [None, *told][-1] == stored.stage_id
-        assert stored.version == 1 + len(history)
+        assert (stored.stage_id, stored.version) == (stages[-1], 1 + len(moves))
+
+    @law()
+    async def test_a_stage_belongs_to_its_pipeline(self, account: Tenant) -> None:
+        """Section 3.2: a lead cannot be in a stage of one pipeline and in another pipeline."""
+        other = await account.add_pipeline("Otro", "Uno")
+        lead = await account.add_lead(**first_place(account))
+        lead.pipeline_id = other.id
+        with pytest.raises(ClarinError):
+            await account.save_leads(lead)
+        with pytest.raises(ClarinError):
+            await account.add_lead(pipeline_id=other.id, stage_id=account.stages[0])
+        assert (await account.views.lead(lead.id)).pipeline_id == account.pipeline.id
+        assert await account.lead_ids() == [lead.id]
 
     @law()
     async def test_concurrent_locks_do_not_deadlock(self, account: Tenant) -> None:
@@ -227,14 +242,18 @@ class LeadLaws(Contract):
         assert [lead.version for lead in page.data] == [7] * 4
 
 
-async def move(account: Tenant, lead_id: LeadId, place: int) -> None:
-    """Commit a lead's move to a stage of the default pipeline, as the use case does."""
+async def move(
+    account: Tenant, lead_id: LeadId, place: int, *, by: UserId | None = None
+) -> list[StageMove]:
+    """Commit a lead's move to a stage of the default pipeline, as the use case does it."""
     stage = account.pipeline.stages[place]
     async with account.begin() as tx:
         lead = await tx.leads.get(lead_id)
-        moves = filter(None, [lead.move(account.pipeline, stage, by=None, at=LATER)])
+        moved = lead.move(account.pipeline, stage, by=by, at=LATER)
+        moves = [move for move in [moved] if move is not None]
         await tx.leads.save([lead])
-        await tx.leads.log_moves(list(moves))
+        await tx.leads.log_moves(moves)
+    return moves
 
 
 async def restore(account: Tenant, lead_id: LeadId) -> None:

@@ -132,12 +132,17 @@ async def _first_import(account: Tenant) -> ImportId:
 
 
 LEADS = Listing("leads", LeadQuery, _grow_leads, lambda account, q: account.views.leads(q))
+OF_ONE = (
+    Listing("lead history", PageQuery, _grow_history, _read_history),
+    Listing("import outcomes", OutcomeQuery, _grow_outcomes, _read_outcomes),
+)
+"""Lists of the account's first lead and its first import."""
+
 BATCHED = (
     LEADS,
     Listing("contacts", ContactQuery, _grow_contacts, lambda one, q: one.views.contacts(q)),
     Listing("tags", TagQuery, _grow_tags, lambda one, q: one.views.tags(q)),
-    Listing("lead history", PageQuery, _grow_history, _read_history),
-    Listing("import outcomes", OutcomeQuery, _grow_outcomes, _read_outcomes),
+    *OF_ONE,
 )
 """Lists that can be made long in one transaction."""
 

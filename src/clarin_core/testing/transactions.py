@@ -33,6 +33,7 @@ from clarin_core.testing.tenants import (
 
 WRITERS = 8
 PHONE = PhoneNumber("+51987654321")
+HINT = "give cls.publisher to the storage in `open`, or declare that it lacks ANNOUNCING"
 
 
 class TransactionLaws(Contract):
@@ -177,7 +178,7 @@ class TransactionLaws(Contract):
         async with account.begin() as tx:
             tx.emit(*[LeadCreated(leads=[])] * 3)
             assert self.publisher.announced(account.id) == []
-        assert set(self.publisher.announced(account.id)) == {3}
+        assert set(self.publisher.announced(account.id)) == {3}, HINT
         async with self.storage.directory() as directory:
             (await directory.enter(account.id)).emit(LeadCreated(leads=[]))
         assert set(self.publisher.announced(account.id)) == {3, 4}

@@ -165,6 +165,7 @@ class ImportUseCases:
         """Make the pipelines and stages that are missing, before any row needs them."""
         at = self.clock()
         async with self.storage.begin(account_id, job.origin) as tx:
+            await tx.imports.get(job.id)  # Two runners would make a pipeline twice.
             places = Places(await tx.pipelines.all())
             for one in wanted:
                 pipeline = places.pipeline(one.name)

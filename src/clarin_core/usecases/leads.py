@@ -85,7 +85,7 @@ class LeadUseCases:
             values = await _values(tx, lead, change, at=at)
             own = lead.alter(values, at=at)
             person = await _edit_person(tx, lead, change, region=actor.region, at=at)
-            if lead.name is None and lead.contact_id is None:
+            if {"name", "contact_id"} & {*own} and not (lead.name or lead.contact_id):
                 raise Invalid("name", "or contact_id must stay")
             if person and not own:
                 lead.touch(at)

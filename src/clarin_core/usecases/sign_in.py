@@ -39,6 +39,7 @@ ACCESS_LIFE = timedelta(minutes=15)
 REFRESH_LIFE = timedelta(days=30)
 TICKET_LIFE = timedelta(seconds=30)
 _SECRET_BYTES = 32
+_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,19 @@ class SignInUseCases:
         return self._signed_in(session, refresh, secret.user, secret.token_version, places)
 
     async def refresh(self, pair: RefreshToken) -> SignedIn:
-        """Exchange a refresh token for a new pair; a used one ends the whole sign-in."""
-        session_id, digest = _read_refresh(pair.refresh_token)
+        """Exchange a refresh token for a new pair; a used one ends the whole sign-in.
+
+        One that was never given ends nothing, or anybody could sign others out by number.
+        """
+        session_id, family, secret = _read_refresh(pair.refresh_token)
         async with self.storage.directory() as directory:
             session = await _live_session(directory, session_id, at=self.clock())
-            if hmac.compare_digest(session.refresh_hash, digest):
-                return await self._rotate(directory, session, session.account_id)
-            session.revoked_at = self.clock()
-            await directory.sessions.save(session)
+            kept, shown = session.refresh_hash, _kept(family, secret)
+            if hmac.compare_digest(kept, shown):
+                return await self._go_on(directory, session, family)
+            if hmac.compare_digest(kept[:_DIGEST_BYTES], shown[:_DIGEST_BYTES]):
+                session.revoked_at = self.clock()
+                await directory.sessions.save(session)
         raise Unauthorized("the refresh token does not count (any more)")
 
     async def switch_account(self, actor: Actor, choice: AccountChoice) -> SignedIn:
@@ -147,11 +153,18 @@ class SignInUseCases:
         return user
 
     async def change_password(self, actor: Actor, change: PasswordChange) -> SignedIn:
-        """Take a new password, end every other sign-in and go on with new tokens."""
+        """Take a new password, end every other sign-in and go on with new tokens.
+
+        A wrong current password counts like a try to sign in (R25).
+        """
         async with self.storage.directory() as directory:
             secret = await directory.users.secret_of(actor.user_id)
+        name = fold(secret.user.username)
+        self.names.check(name, at=self.clock())
+        self.names.count(name, at=self.clock())
         if not await self.hasher.verify(secret.password_hash, change.current_password):
             raise Invalid("current_password", "is not the password")
+        self.names.forget(name)
         hashed = await self.hasher.hash(change.new_password)
         async with self.storage.directory() as directory:
             session = await _live_session(directory, actor.session_id, at=self.clock())
@@ -192,31 +205,45 @@ class SignInUseCases:
     async def _open(
         self, directory: Directory, user: User, account_id: AccountId
     ) -> tuple[Session, str]:
-        secret = self.random(_SECRET_BYTES).hex()
+        family, secret = self._secret_text(), self._secret_text()
         session = await directory.sessions.add(
             user.id,
             account_id,
-            refresh_hash=_digest(secret),
+            refresh_hash=_kept(family, secret),
             expires_at=self.clock() + REFRESH_LIFE,
         )
-        return session, f"{session.id}.{secret}"
+        return session, f"{session.id}.{family}.{secret}"
+
+    async def _go_on(self, directory: Directory, session: Session, family: str) -> SignedIn:
+        try:
+            return await self._rotate(directory, session, session.account_id, family=family)
+        except NotFound as error:
+            raise Unauthorized("the sign-in has ended") from error
 
     async def _rotate(
-        self, directory: Directory, session: Session, account_id: AccountId
+        self,
+        directory: Directory,
+        session: Session,
+        account_id: AccountId,
+        *,
+        family: str | None = None,
     ) -> SignedIn:
-        """Replace the refresh token of a live sign-in and give new tokens."""
+        """Replace the refresh token of a live sign-in and give new tokens.
+
+        A used token is known by its family; without one a new family begins.
+        """
         secret = await directory.users.secret_of(session.user_id)
         places = await directory.users.memberships(session.user_id)
         if not secret.user.is_active:
             raise Unauthorized("the sign-in has ended")
         if account_id not in {place.account_id for place in places}:
             raise NotFound("account", account_id)
-        text = self.random(_SECRET_BYTES).hex()
+        family, text = family or self._secret_text(), self._secret_text()
         session.account_id = account_id
-        session.refresh_hash = _digest(text)
+        session.refresh_hash = _kept(family, text)
         session.expires_at = self.clock() + REFRESH_LIFE
         await directory.sessions.save(session)
-        refresh = f"{session.id}.{text}"
+        refresh = f"{session.id}.{family}.{text}"
         return self._signed_in(session, refresh, secret.user, secret.token_version, places)
 
     def _signed_in(
@@ -237,6 +264,9 @@ class SignInUseCases:
             user=user,
             accounts=places,
         )
+
+    def _secret_text(self) -> str:
+        return self.random(_SECRET_BYTES).hex()
 
     def _claims(
         self, session_id: SessionId, account_id: AccountId, actor: Actor, version: int
@@ -271,11 +301,18 @@ async def _live_session(
     return session
 
 
-def _read_refresh(text: str) -> tuple[SessionId, bytes]:
-    number, _, secret = text.partition(".")
+def _read_refresh(text: str) -> tuple[SessionId, str, str]:
+    """Return the sign-in, the family and the secret of a refresh token."""
+    number, _, rest = text.partition(".")
+    family, _, secret = rest.partition(".")
     if not (number.isascii() and number.isdigit() and len(number) <= 18 and secret):
         raise Unauthorized("the refresh token does not count (any more)")
-    return SessionId(int(number)), _digest(secret)
+    return SessionId(int(number)), family, secret
+
+
+def _kept(family: str, secret: str) -> bytes:
+    """Return what is stored of a refresh token; the first half tells a used one from a guess."""
+    return _digest(family) + _digest(secret)
 
 
 def _digest(secret: str) -> bytes:

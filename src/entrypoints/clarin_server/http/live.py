@@ -227,7 +227,6 @@ class Hub:
         room = self._enter(socket)
         try:
             await room.join(socket)
-            self._follow_if_behind(room)
             yield room
         finally:
             self._leave(room, socket)

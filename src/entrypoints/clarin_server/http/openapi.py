@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from enum import Enum
 from importlib.metadata import version
 from typing import Any
 
@@ -134,8 +135,8 @@ def _parameters(row: Row, schemas: _Schemas) -> list[Schema]:
 
 def _in_path(row: Row, name: str) -> Schema:
     hint = row.hints[name]
-    if isinstance(hint, type) and hint is not int:
-        schema: Schema = {"enum": [word.value for word in hint]}  # type: ignore[attr-defined]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        schema: Schema = {"enum": [word.value for word in hint]}
     else:
         schema = {"type": "integer", "minimum": 1, "maximum": ID_MAX}
     return {"name": name, "in": "path", "required": True, "schema": schema}
