@@ -150,6 +150,37 @@ def test_parameters_of_queries(one: Operation) -> None:
     tell(story)
 
 
+FOR_A_DATABASE = (
+    f'"{CANARY}\\u0000"', '"\\ud800"', f'"{CANARY * 200}"', str(2**31), str(2**53 + 1), str(2**63),
+    '"9999-12-31T23:59:59-23:59"', '"%\\\\"', "[1, 9223372036854775807]", '{"\\u0000": 1}',
+)  # fmt: skip
+QUERIES_FOR_A_DATABASE = (
+    f"{CANARY}%00", "%25%5C", str(2**31), str(2**63 - 1), "0001-01-01T00:00:00%2B23:59", "%F0%9F%92%AC",
+    "x" * 100,
+)  # fmt: skip
+"""What PostgreSQL or its driver refuses, or takes for something else (section 5)."""
+
+
+def test_nothing_reaches_a_database_that_it_would_refuse(database: str) -> None:
+    """Section 5: each of these would be an error of the driver, and so a 5xx."""
+
+    async def story(house: House) -> None:
+        headers = {"Content-Type": "application/json"}
+        for one in BODIES + QUERIES:
+            ana, asked = await stand(house, one)
+            for field in fields_of(one):
+                for value in QUERIES_FOR_A_DATABASE if one in QUERIES else ():
+                    answer = await ana.ask("GET", f"{asked.url}?{field}={value}")
+                    check_calm(answer, f"{one} {field}={value}")
+                for value in FOR_A_DATABASE if one in BODIES else ():
+                    body = written(asked, field, value)
+                    answer = await ana.ask(one.method, asked.url, content=body, headers=headers)
+                    check_calm(answer, f"{one} {field} = {value}")
+        await check_alive(house)
+
+    tell(story, address=database)
+
+
 def test_ids_in_paths() -> None:
     """What cannot be an id is as unknown as an unknown one."""
 

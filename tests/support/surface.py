@@ -1,11 +1,12 @@
 """The HTTP surface as data: its operations, what they take, and a request that succeeds."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NewType, get_args, get_origin
 
+import httpx
 import msgspec
 from msgspec import Meta, Struct
 
@@ -36,7 +37,7 @@ from clarin_core.domain.tags import NewTag, TagAssignment, TagChange
 from clarin_security import system_random
 from clarin_server.http.routes import ROWS
 from clarin_server.http.rows import Row
-from support.serving import PASSWORD, Person
+from support.serving import PASSWORD, House, Person, sign_in
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")
 _FRESH = count(1)
@@ -267,11 +268,27 @@ async def prepare(operation: Operation, person: Person, stock: Stock) -> None:
 
 
 async def tenants_of(ana: Person, stock: Stock) -> Stock:
-    """Return the stock of one who runs the service: an account without people, and a user."""
+    """Return the stock of one who runs the service: an empty account, and a user of no account."""
     account = await ana.post("/api/admin/accounts", name="Estrella")
     user = await ana.post("/api/admin/users", **new_user())
     ids = {**stock.ids, "AccountId": account["id"], "UserId": user["id"]}
     return replace(stock, ids=ids)
+
+
+async def successes(house: House) -> AsyncIterator[tuple[Operation, httpx.Response]]:
+    """Ask every operation for what it does, as one who may, and yield its answer."""
+    name = await name_of(house.ana)
+    for one in PROTECTED:
+        ana = await sign_in(house.http, name)
+        stock = await stock_of(ana)
+        if one.path.startswith("/api/admin/"):
+            stock = await tenants_of(ana, stock)
+        if str(one).startswith("DELETE /api/admin/users/"):
+            path = f"/api/admin/users/{stock.ids['UserId']}/accounts"
+            await ana.post(path, account_id=stock.ids["AccountId"])
+        await prepare(one, ana, stock)
+        asked = request(one, stock)
+        yield one, await ana.ask(one.method, asked.url, **asked.options)
 
 
 async def name_of(person: Person) -> str:

@@ -434,7 +434,7 @@ CAUGHT_IN_LISTS: list[tuple[Callable[[Patch], None], str]] = [
 
 
 class WastefulStorage(MemoryStorage):
-    """A storage that says it runs more statements each time: 1, 3, 5 …"""
+    """A storage that says it runs ever more statements."""
 
     looks = 0
 

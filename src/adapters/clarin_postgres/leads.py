@@ -101,16 +101,16 @@ _LOG_MOVES = f"""-- leads.log_moves
     select $1, {_MOVES.values} from n order by n.place"""
 _OPEN_IN = """-- leads.open_in
     select distinct on (l.contact_id) l.contact_id, l.id from leads l
-    where l.account_id = $1 and l.contact_id = any($3) and l.pipeline_id = $2
+    where l.account_id = $1 and l.contact_id in (select unnest($3::bigint[])) and l.pipeline_id = $2
         and l.deleted_at is null and l.status not in ('won', 'lost')
     order by l.contact_id, l.created_at, l.id"""
 _OF_CONTACTS = f"""-- leads.of_contacts
     select {LEAD} from leads l
-    where l.account_id = $1 and l.contact_id = any($2) and l.deleted_at is null
+    where l.account_id = $1 and l.contact_id in (select unnest($2::bigint[])) and l.deleted_at is null
     order by l.id for no key update"""
 _BY_KOMMO = f"""-- leads.by_kommo
     select {LEAD} from leads l
-    where l.account_id = $1 and l.kommo_id = any($2) and l.deleted_at is null
+    where l.account_id = $1 and l.kommo_id in (select unnest($2::bigint[])) and l.deleted_at is null
     order by l.id for no key update"""
 _IN_STAGES = f"""-- leads.in_stages
     select {LEAD} from leads l

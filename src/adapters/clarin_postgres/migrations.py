@@ -24,7 +24,8 @@ _TABLE = """create table if not exists schema_migrations (
     name text not null,
     sha256 text not null,
     at timestamptz not null default clock_timestamp()
-)"""
+);
+grant select on schema_migrations to public"""
 _IS_THERE = """-- migrations.is_there
     select to_regclass('schema_migrations') is not null as is_there"""
 _APPLIED = """-- migrations.applied

@@ -51,7 +51,6 @@ grant select, insert, update on users, user_logins, sessions, tickets to clarin_
 grant insert, delete on accounts to clarin_directory;
 grant insert on account_stream to clarin_directory;
 grant delete on user_logins, sessions, tickets, contacts, leads, event_log to clarin_directory;
-grant select on schema_migrations to public;
 
 do $$
 declare

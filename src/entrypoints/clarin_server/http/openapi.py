@@ -30,6 +30,11 @@ _ERROR = {
         "request_id": {"type": "string"},
     },
 }
+_STATUSES = {101: "switched", 200: "done", 401: "not signed in", 503: "not now"}
+_FAILURE = {
+    "description": "an error",
+    "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
+}
 _ABOUT = """Leads, contacts, pipelines and tags of one account, by its credential.
 
 Lists are `{data,total,page,limit}` by page or `{data,limit,next}` by cursor (`after=`, empty for
@@ -155,8 +160,7 @@ def _responses(status: int, schemas: _Schemas, answer: Any) -> Schema:
     good: Schema = {"description": "done"}
     if answer is not type(None):
         good["content"] = {"application/json": {"schema": schemas.of(answer)}}
-    content = {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}}
-    return {str(status): good, "default": {"description": "an error", "content": content}}
+    return {str(status): good, "default": _FAILURE}
 
 
 def _tag(row: Row) -> str:
@@ -169,10 +173,10 @@ def _by_hand(schemas: _Schemas) -> list[tuple[str, str, Schema]]:
         ("/api/import/csv", "post", _upload("Import a CSV file in the background.", 202, schemas)),
         ("/api/import/csv/preview", "post", _upload("Say how a file is read.", 200, schemas)),
         ("/api/imports/{import_id}/rejects", "get", _rejects()),
-        ("/health", "get", _probe("Say that the process lives.")),
-        ("/ready", "get", _probe("Say whether requests can be answered; 503 when not.")),
-        ("/metrics", "get", _probe("Give the figures in the text format of Prometheus.")),
-        ("/ws", "get", _probe("Upgrade to a WebSocket; bearer header or ?ticket=.")),
+        ("/health", "get", _probe("Say that the process lives.", 200)),
+        ("/ready", "get", _probe("Say whether requests can be answered; 503 when not.", 200, 503)),
+        ("/metrics", "get", _probe("Give the figures in the text format of Prometheus.", 200)),
+        ("/ws", "get", _probe("Upgrade to a WebSocket; bearer header or ?ticket=.", 101, 401)),
     ]
 
 
@@ -198,14 +202,17 @@ def _rejects() -> Schema:
         "tags": ["imports"],
         "summary": "Download the rows that were not imported, with the reasons.",
         "parameters": [{"name": "import_id", "in": "path", "required": True, "schema": id_}],
-        "responses": {"200": {"description": "a CSV file", "content": {"text/csv": {}}}},
+        "responses": {
+            "200": {"description": "a CSV file", "content": {"text/csv": {}}},
+            "default": _FAILURE,
+        },
     }
 
 
-def _probe(summary: str) -> Schema:
+def _probe(summary: str, *statuses: int) -> Schema:
     return {
         "tags": ["service"],
         "summary": summary,
         "security": [],
-        "responses": {"200": {"description": "done"}},
+        "responses": {str(status): {"description": _STATUSES[status]} for status in statuses},
     }

@@ -1,0 +1,406 @@
+"""Pipelines and stages: ordered, one of them the default, never left without a stage."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clarin_core.domain.events import EventAction, LeadMoved, PipelineChanged, replay
+from clarin_core.domain.ids import PipelineId, StageId
+from clarin_core.domain.leads import LeadStatus, NewLead
+from clarin_core.domain.paging import PageQuery
+from clarin_core.domain.pipelines import (
+    DEFAULT_PIPELINE,
+    STAGES_MAX,
+    NewPipeline,
+    NewStage,
+    Pipeline,
+    PipelineChange,
+    Removal,
+    StageChange,
+    StageKind,
+    StageOrder,
+)
+from clarin_core.errors import Conflict, Forbidden, Invalid, NotFound
+from clarin_core.testing.strategies import new_pipelines, new_stages
+from support.desk import Desk, tell
+
+FEW = settings(max_examples=40, deadline=None)
+UNO = NewPipeline(name="Uno", stages=(NewStage(name="a"), NewStage(name="b"), NewStage(name="c")))
+
+
+@FEW
+@given(new=new_pipelines())
+def test_a_new_pipeline_has_its_stages_in_order(new: NewPipeline) -> None:
+    """3.2: positions from 0 without gaps, behind the others, and not the default."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, new)
+        made = [(stage.name, stage.color, stage.kind) for stage in pipeline.stages]
+        assert made == [(stage.name, stage.color, stage.kind) for stage in new.stages or ()]
+        assert_in_order(pipeline)
+        assert (pipeline.version, pipeline.is_default, pipeline.position) == (1, False, 1)
+        (event,) = await desk.news()
+        assert event == PipelineChanged(action=EventAction.CREATED, pipeline=pipeline)
+
+    tell(story())
+
+
+def test_a_pipeline_without_stages_gets_the_usual_ones() -> None:
+    """3.2: Nuevo to Perdido, the last two being the ends."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, NewPipeline(name="Uno"))
+        assert DEFAULT_PIPELINE.stages is not None
+        assert [s.name for s in pipeline.stages] == [s.name for s in DEFAULT_PIPELINE.stages]
+        kinds = [stage.kind for stage in pipeline.stages]
+        assert kinds == [StageKind.OPEN] * 4 + [StageKind.WON, StageKind.LOST]
+
+    tell(story())
+
+
+@FEW
+@given(data=st.data(), size=st.integers(1, 6))
+def test_reordering_is_a_permutation(data: st.DataObject, size: int) -> None:
+    """LD8, 15.16: the same stages in the order given; what changes nothing is not told."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        stages = tuple(NewStage(name=str(number)) for number in range(size))
+        pipeline = await desk.pipelines.create(desk.admin, NewPipeline(name="Uno", stages=stages))
+        before = {stage.id: (stage.name, stage.kind) for stage in pipeline.stages}
+        order = data.draw(st.permutations(list(before)))
+        await desk.news()
+        changed = await desk.pipelines.reorder(
+            desk.admin, pipeline.id, StageOrder(stage_ids=order)
+        )
+        is_other = order != list(before)
+        assert [stage.id for stage in changed.stages] == order
+        assert {stage.id: (stage.name, stage.kind) for stage in changed.stages} == before
+        assert_in_order(changed)
+        assert changed.version == pipeline.version + is_other
+        assert await desk.names() == ["pipeline.changed"] * is_other
+        assert await desk.tenant.views.pipeline(pipeline.id) == changed
+
+    tell(story())
+
+
+def test_an_order_names_every_stage_once() -> None:
+    """LD8: too few, too many, twice or of another pipeline is invalid, and nothing moves."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, UNO)
+        one, two, three = [stage.id for stage in pipeline.stages]
+        for wrong in (
+            [one, two],
+            [one, two, two],
+            [one, two, three, three],
+            [one, two, desk.tenant.stages[0]],
+            [one, two, three, desk.tenant.stages[0]],
+        ):
+            with pytest.raises(Invalid, match="stage_ids"):
+                order = StageOrder(stage_ids=wrong)
+                await desk.pipelines.reorder(desk.admin, pipeline.id, order)
+        assert await desk.tenant.views.pipeline(pipeline.id) == pipeline
+
+    tell(story())
+
+
+def test_there_is_always_one_default() -> None:
+    """3.2: naming another one takes it from the first, in the same step; it cannot be unset."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        first, second = desk.tenant.pipeline, await desk.pipelines.create(desk.admin, UNO)
+        await desk.news()
+        default = PipelineChange(is_default=True)
+        for pipeline, told in ((second, [first.id, second.id]), (second, []), (first, None)):
+            changed = await desk.pipelines.update(desk.admin, pipeline.id, default)
+            assert changed.is_default
+            assert await defaults(desk) == [pipeline.id]
+            events = await desk.news()
+            ids = [event.pipeline.id for event in events if isinstance(event, PipelineChanged)]
+            assert ids == (told if told is not None else [second.id, first.id])
+        with pytest.raises(Invalid, match="is_default"):
+            PipelineChange(is_default=False)
+        with pytest.raises(Conflict):
+            change = PipelineChange(is_default=True, version=99)
+            await desk.pipelines.update(desk.admin, second.id, change)
+        assert await defaults(desk) == [first.id]
+
+    tell(story())
+
+
+def test_a_pipeline_is_changed_only_by_what_differs() -> None:
+    """15.18: null clears the description; what is the same is neither counted nor told."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, UNO)
+        await desk.news()
+        for change, version, told in (
+            (PipelineChange(name="Uno"), 1, 0),
+            (PipelineChange(description="la primera", version=1), 2, 1),
+            (PipelineChange(), 2, 0),
+            (PipelineChange(name="Dos"), 3, 1),
+            (PipelineChange(description=None), 4, 1),
+        ):
+            changed = await desk.pipelines.update(desk.admin, pipeline.id, change)
+            assert (changed.version, len(await desk.news())) == (version, told)
+        assert (changed.name, changed.description) == ("Dos", None)
+        with pytest.raises(Conflict) as refusal:
+            change = PipelineChange(name="dos")
+            await desk.pipelines.update(desk.admin, desk.tenant.pipeline.id, change)
+        assert refusal.value.code == "duplicate_pipeline"
+
+    tell(story())
+
+
+@FEW
+@given(new=new_stages())
+def test_a_new_stage_comes_last(new: NewStage) -> None:
+    """3.2: behind the others; the pipeline has changed by that."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, UNO)
+        grown = await desk.pipelines.add_stage(desk.admin, pipeline.id, new)
+        *before, last = grown.stages
+        assert before == pipeline.stages
+        assert (last.name, last.color, last.kind) == (new.name, new.color, new.kind)
+        assert_in_order(grown)
+        assert (grown.version, await desk.names()) == (2, ["pipeline.changed"] * 2)
+
+    tell(story())
+
+
+def test_a_pipeline_has_a_bounded_number_of_stages() -> None:
+    """Section 11 of the architecture: every list has a named maximum."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        full = NewPipeline(name="Uno", stages=(NewStage(name="a"),) * STAGES_MAX)
+        pipeline = await desk.pipelines.create(desk.admin, full)
+        with pytest.raises(Conflict):
+            await desk.pipelines.add_stage(desk.admin, pipeline.id, NewStage(name="b"))
+
+    tell(story())
+
+
+def test_a_stage_is_changed_only_by_what_differs() -> None:
+    """15.18: the name, the colour or the kind; its leads stay as they are."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, UNO)
+        stage = pipeline.stages[1]
+        new = NewLead(name="Luz", stage_id=stage.id)
+        lead = await desk.leads.create(desk.agent, new)
+        await desk.news()
+        for change, version, told in (
+            (StageChange(name="b"), 1, 0),
+            (StageChange(name="B", color="#ff0000"), 2, 1),
+            (StageChange(), 2, 0),
+            (StageChange(kind=StageKind.WON), 3, 1),
+        ):
+            changed = await desk.pipelines.update_stage(
+                desk.admin, pipeline.id, stage.id, change
+            )
+            assert (changed.version, len(await desk.news())) == (version, told)
+        now = changed.stages[1]
+        assert (now.name, now.color, now.kind) == ("B", "#ff0000", StageKind.WON)
+        assert (await desk.tenant.views.lead(lead.id)).status is LeadStatus.NEW
+
+    tell(story())
+
+
+def test_a_stage_with_leads_needs_a_place_for_them() -> None:
+    """LD7, LD5: without `move_to` a conflict; with it all leads go there, hidden ones too."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        stages = desk.tenant.stages
+        leads = [
+            await desk.leads.create(desk.agent, NewLead(name=name, stage_id=stages[1]))
+            for name in "abc"
+        ]
+        await desk.leads.delete(desk.agent, leads[2].id)
+        await desk.news()
+        args = (desk.admin, desk.tenant.pipeline.id, stages[1])
+        with pytest.raises(Conflict) as refusal:
+            await desk.pipelines.delete_stage(*args, Removal())
+        assert refusal.value.code == "stage_not_empty"
+        with pytest.raises(Invalid, match="move_to"):
+            await desk.pipelines.delete_stage(*args, Removal(move_to=stages[1]))
+        with pytest.raises(NotFound, match="stage"):
+            await desk.pipelines.delete_stage(*args, Removal(move_to=StageId(10**6)))
+        assert await desk.news() == []
+        shrunk = await desk.pipelines.delete_stage(*args, Removal(move_to=stages[4]))
+        assert [stage.id for stage in shrunk.stages] == [stages[0], *stages[2:]]
+        assert_in_order(shrunk)
+        moved, changed = await desk.news()
+        assert isinstance(moved, LeadMoved)
+        assert [lead.id for lead in moved.leads] == [lead.id for lead in leads]
+        assert {move.to_stage for move in moved.moves} == {stages[4]}
+        assert isinstance(changed, PipelineChanged)
+        for lead in (leads[0], await desk.leads.restore(desk.agent, leads[2].id)):
+            shown = await desk.tenant.views.lead(lead.id)
+            assert (shown.stage_id, shown.status) == (stages[4], LeadStatus.WON)
+
+    tell(story())
+
+
+def test_leads_are_moved_in_batches() -> None:
+    """2.2 of the reliability reference: a large move is many leads an event, not one each."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        stages = desk.tenant.stages
+        for number in range(501):
+            new = NewLead(name=str(number), stage_id=stages[1])
+            await desk.leads.create(desk.agent, new)
+        await desk.news()
+        await desk.pipelines.delete_stage(
+            desk.admin, desk.tenant.pipeline.id, stages[1], Removal(move_to=stages[0])
+        )
+        sizes = [len(e.leads) for e in await desk.news() if isinstance(e, LeadMoved)]
+        assert sizes == [500, 1]
+
+    tell(story())
+
+
+def test_the_last_stage_stays() -> None:
+    """LD7: a pipeline always has a first stage."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        alone = NewPipeline(name="Uno", stages=(NewStage(name="a"),))
+        pipeline = await desk.pipelines.create(desk.admin, alone)
+        with pytest.raises(Conflict) as refusal:
+            removal = Removal(move_to=desk.tenant.stages[0])
+            await desk.pipelines.delete_stage(
+                desk.admin, pipeline.id, pipeline.stages[0].id, removal
+            )
+        assert refusal.value.code == "last_stage"
+
+    tell(story())
+
+
+def test_a_pipeline_is_deleted_with_its_stages_not_with_its_leads() -> None:
+    """LD7: the default one stays; leads need a place outside of it."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        default, pipeline = desk.tenant.pipeline, await desk.pipelines.create(desk.admin, UNO)
+        new = NewLead(name="Luz", pipeline_id=pipeline.id)
+        lead = await desk.leads.create(desk.agent, new)
+        await desk.news()
+        for removal, code in (
+            (Removal(), "stage_not_empty"),
+            (Removal(move_to=pipeline.stages[2].id), "validation_failed"),
+        ):
+            with pytest.raises((Conflict, Invalid)) as refusal:
+                await desk.pipelines.delete(desk.admin, pipeline.id, removal)
+            assert refusal.value.code == code
+        there = Removal(move_to=default.stages[3].id)
+        with pytest.raises(Conflict) as refusal:
+            await desk.pipelines.delete(desk.admin, default.id, there)
+        assert refusal.value.code == "default_pipeline"
+        await desk.pipelines.delete(desk.admin, pipeline.id, there)
+        assert await desk.names() == ["lead.stage_moved", "pipeline.changed"]
+        shown = await desk.tenant.views.lead(lead.id)
+        assert (shown.pipeline_id, shown.stage_id) == (default.id, there.move_to)
+        with pytest.raises(NotFound):
+            await desk.pipelines.delete(desk.admin, pipeline.id, there)
+
+    tell(story())
+
+
+def test_an_empty_pipeline_needs_no_place_for_leads() -> None:
+    """LD7: nothing has to move."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, UNO)
+        await desk.news()
+        stage = pipeline.stages[0].id
+        await desk.pipelines.delete_stage(desk.admin, pipeline.id, stage, Removal())
+        await desk.pipelines.delete(desk.admin, pipeline.id, Removal())
+        assert await desk.names() == ["pipeline.changed"] * 2
+
+    tell(story())
+
+
+def test_agents_change_no_pipeline_and_strangers_see_none() -> None:
+    """Section 7; TN1: a foreign pipeline or stage is as unknown as none."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        other = await desk.stranger()
+        mine = await other.pipelines.create(other.admin, UNO)
+        seen = await desk.tenant.picture()
+        for attempt in attempts(desk, desk.tenant.pipeline):
+            with pytest.raises(Forbidden):
+                await attempt(desk.agent)
+        for attempt in attempts(desk, desk.tenant.pipeline)[1:]:
+            with pytest.raises(NotFound):
+                await attempt(other.admin)
+        foreign = Removal(move_to=desk.tenant.stages[0])
+        await other.leads.create(other.agent, NewLead(name="Luz", pipeline_id=mine.id))
+        for removal in (foreign, Removal(move_to=StageId(10**6))):
+            with pytest.raises(NotFound, match="stage"):
+                await other.pipelines.delete(other.admin, mine.id, removal)
+        assert await desk.tenant.picture() == seen
+
+    tell(story())
+
+
+def test_the_events_add_up_to_the_pipelines() -> None:
+    """R5: replaying the log gives what is stored."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        pipeline = await desk.pipelines.create(desk.admin, UNO)
+        gone = await desk.pipelines.create(desk.admin, NewPipeline(name="Dos"))
+        await desk.pipelines.update(desk.admin, pipeline.id, PipelineChange(is_default=True))
+        await desk.pipelines.add_stage(desk.admin, pipeline.id, NewStage(name="d"))
+        stage = pipeline.stages[0].id
+        await desk.pipelines.delete_stage(desk.admin, pipeline.id, stage, Removal())
+        await desk.pipelines.delete(desk.admin, gone.id, Removal())
+        stored = (await desk.tenant.views.pipelines(PageQuery())).data
+        assert replay(await desk.news()).pipelines == {one.id: one for one in stored}
+
+    tell(story())
+
+
+def attempts(
+    desk: Desk, pipeline: Pipeline
+) -> list[Callable[..., Awaitable[object]]]:
+    """Return everything that changes a pipeline."""
+    cases, stage = desk.pipelines, pipeline.stages[0].id
+    order = StageOrder(stage_ids=[one.id for one in pipeline.stages][::-1])
+    return [
+        lambda actor: cases.create(actor, UNO),
+        lambda actor: cases.update(actor, pipeline.id, PipelineChange(name="x")),
+        lambda actor: cases.update(actor, pipeline.id, PipelineChange(is_default=True)),
+        lambda actor: cases.delete(actor, pipeline.id, Removal()),
+        lambda actor: cases.add_stage(actor, pipeline.id, NewStage(name="x")),
+        lambda actor: cases.update_stage(actor, pipeline.id, stage, StageChange(name="x")),
+        lambda actor: cases.delete_stage(actor, pipeline.id, stage, Removal()),
+        lambda actor: cases.reorder(actor, pipeline.id, order),
+    ]
+
+
+async def defaults(desk: Desk) -> list[PipelineId]:
+    """Return the ids of the default pipelines."""
+    page = await desk.tenant.views.pipelines(PageQuery())
+    return [pipeline.id for pipeline in page.data if pipeline.is_default]
+
+
+def assert_in_order(pipeline: Pipeline) -> None:
+    """Check that positions count from 0 without gaps."""
+    assert [stage.position for stage in pipeline.stages] == list(range(len(pipeline.stages)))
