@@ -1,9 +1,8 @@
 """The walls between accounts, each tried with the others taken away."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -18,7 +17,7 @@ from clarin_core.testing.tenants import NOON, Tenant, links_of, settle
 from clarin_postgres import PostgresSetupError, PostgresStorage
 from clarin_postgres.connection import Meter, Pool
 from clarin_postgres.reader import begin_in
-from clarin_postgres.roles import DIRECTORY, READER, ROLES, WRITER, check_role
+from clarin_postgres.roles import READER, ROLES, WRITER, check_role
 from support.catalogue import look, rows, tenant_tables
 
 STRANGERS = "select count(*) from {} r where r.account_id <> $1"
@@ -68,15 +67,205 @@ async def furnish(account: Tenant) -> None:
 
 
 @asynccontextmanager
-async def working_as(role: str, address: str, account_id: int | None) -> Any:
+async def working_as(
+    role: str, address: str, account_id: int | None
+) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
     """Yield a connection in a role, and in an account, whose changes are undone."""
     connection = await asyncpg.connect(address, server_settings={"role": role})
     transaction = connection.transaction()
     await transaction.start()
     if account_id is not None:
-        await connection.execute("select set_config('app.account_id', $1::text, true)", str(account_id))
+        await connection.execute("select set_config('app.account_id', $1, true)", str(account_id))
     try:
         yield connection
     finally:
         await transaction.rollback()
         await connection.close()
+
+
+def refused(address: str, role: str, statement: str, *, account_id: int | None = None) -> bool:
+    """Return whether PostgreSQL forbids a statement."""
+
+    async def story() -> bool:
+        async with working_as(role, address, account_id) as connection:
+            try:
+                await connection.execute(statement)
+            except asyncpg.InsufficientPrivilegeError:
+                return True
+            return False
+
+    return asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_cannot_cross_accounts(
+    database: str, accounts: tuple[AccountId, AccountId], name: str
+) -> None:
+    """TN2: the key refuses it even to a superuser, who is under no policy."""
+    table, column, target = LINKS[name]
+    stranger = f"(select min(x.id) from {target} x where x.account_id = $2)"
+    one = f"(select max(x.ctid) from {table} x where x.account_id = $1)"
+    crossing = f"update {table} r set {column} = {stranger} where r.ctid = {one}"
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match=name):
+        look(database, lambda connection: connection.execute(crossing, *accounts))
+
+
+def test_a_statement_that_forgot_its_account_sees_its_own_rows_only(
+    database: str, accounts: tuple[AccountId, AccountId]
+) -> None:
+    """R22: the fourth wall holds when the second is forgotten, in every table."""
+
+    tables = tenant_tables(database)
+
+    async def seen(role: str, account_id: int | None) -> list[int]:
+        async with working_as(role, database, account_id) as connection:
+            return [
+                await connection.fetchval(STRANGERS.format(table), accounts[0]) for table in tables
+            ]
+
+    assert all(asyncio.run(seen("clarin", None)))
+    assert not any(asyncio.run(seen(WRITER, accounts[0])))
+    assert not any(asyncio.run(seen(WRITER, None)))
+
+
+def test_a_change_that_forgot_its_account_changes_its_own_rows_only(
+    database: str, accounts: tuple[AccountId, AccountId]
+) -> None:
+    """R22: what cannot be seen cannot be changed, removed or linked to."""
+
+    async def story() -> None:
+        async with working_as(WRITER, database, accounts[0]) as connection:
+            changed = await connection.fetch("update leads set name = 'x' returning account_id")
+            removed = await connection.fetch("delete from tags returning account_id")
+        assert {row["account_id"] for row in (*changed, *removed)} == {accounts[0]}
+
+    asyncio.run(story())
+
+
+def test_a_row_cannot_be_put_into_another_account(
+    database: str, accounts: tuple[AccountId, AccountId]
+) -> None:
+    """R22: neither as a new one nor by changing its account."""
+    mine, theirs = accounts
+    new = f"""insert into memberships (account_id, user_id, role)
+        select {theirs}, m.user_id, 'admin' from memberships m"""
+    moved = f"update tags set account_id = {theirs}"
+    for statement in (new, moved):
+        assert refused(database, WRITER, statement, account_id=mine)
+
+
+def test_an_account_sees_its_own_people_only(
+    database: str, accounts: tuple[AccountId, AccountId]
+) -> None:
+    """R22: users are above accounts; the others' do not show."""
+
+    async def story() -> None:
+        async with working_as(WRITER, database, accounts[0]) as connection:
+            people = await connection.fetch("select u.id from users u")
+            members = await connection.fetch("select m.user_id from memberships m")
+        assert {row["id"] for row in people} == {row["user_id"] for row in members}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("role", [WRITER, READER])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select password_hash from users",
+        "select token_version from users",
+        "select key from user_logins",
+        "select refresh_hash from sessions",
+        "select digest from tickets",
+        "delete from leads",
+        "delete from contacts",
+        "delete from event_log",
+        "update event_log set payload = ''",
+        "update stage_moves set to_stage = 1",
+        "delete from accounts",
+        "truncate leads",
+        "drop table leads",
+        "alter table leads disable row level security",
+        "drop policy own_account on leads",
+    ],
+)
+def test_what_no_use_case_does_is_forbidden(database: str, role: str, statement: str) -> None:
+    """R22, R26: the history is only appended to, secrets are read by the directory alone."""
+    assert refused(database, role, statement)
+
+
+@pytest.mark.parametrize("table", ["leads", "contacts", "tags", "account_stream", "event_log"])
+def test_a_reader_changes_nothing(database: str, table: str) -> None:
+    """R22: the role that is under no policy can only read."""
+    assert not refused(database, READER, f"select account_id from {table}")
+    assert refused(database, READER, f"update {table} set account_id = 1")
+    assert refused(database, READER, f"insert into {table} (account_id) values (1)")
+    assert refused(database, READER, f"select account_id from {table} for update")
+
+
+def test_an_account_lasts_as_long_as_its_transaction(
+    database: str, accounts: tuple[AccountId, AccountId]
+) -> None:
+    """Nothing of a session outlives a transaction, so that giving it back needs no reset."""
+    state = """-- test.state
+        select coalesce(current_setting('app.account_id', true), '') as account,
+            current_user::text as role, (select count(*) from pg_locks k
+                where k.pid = pg_backend_pid() and k.locktype <> 'virtualxid'
+                    and k.relation is distinct from 'pg_locks'::regclass
+                    and k.locktype <> 'relation') as locks,
+            (select count(*) from pg_listening_channels()) as channels"""
+
+    async def story() -> None:
+        pool = Pool(database, WRITER, size=1, meter=Meter())
+        await pool.open()
+        async with pool.line() as line:
+            before = await line.first(state)
+            async with line.transaction(begin_in(accounts[0])):
+                inside = await line.first(state)
+        with pytest.raises(ZeroDivisionError):
+            async with pool.line() as line, line.transaction(begin_in(accounts[0])):
+                raise ZeroDivisionError
+        async with pool.line() as line:
+            after = await line.first(state)
+        await pool.close()
+        assert inside is not None
+        assert inside["account"] == str(accounts[0])
+        assert before == after
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_roles_hold(database: str, role: str) -> None:
+    """R27: none is a superuser, passes the policies, or owns a table."""
+    asyncio.run(checked(database, role))
+
+
+def test_a_role_that_no_wall_holds_is_refused(database: str) -> None:
+    """R27: a superuser, one that passes the policies, and an owner of tables."""
+    name = f"free_{uuid4().hex}"
+    rows(database, f"create role {name} bypassrls")
+    try:
+        for role in ("clarin", name):
+            with pytest.raises(PostgresSetupError, match="superuser"):
+                asyncio.run(checked(database, role))
+        rows(database, f"alter role {name} nobypassrls")
+        asyncio.run(checked(database, name))
+        rows(database, "create table owned ()")
+        rows(database, f"alter table owned owner to {name}")
+        with pytest.raises(PostgresSetupError, match="owns tables"):
+            asyncio.run(checked(database, name))
+    finally:
+        rows(database, "drop table if exists owned")
+        rows(database, f"drop role {name}")
+
+
+async def checked(address: str, role: str) -> None:
+    """Check a role as the storage does when it opens."""
+    pool = Pool(address, role, size=1, meter=Meter())
+    await pool.open()
+    try:
+        async with pool.line() as line:
+            await check_role(line)
+    finally:
+        await pool.close()

@@ -33,7 +33,7 @@ CATCHES_ALL = {
 
 SUPPRESSIONS = {
     "clarin_core/domain/csv_table.py": 1,
-    "clarin_core/testing/contract.py": 2,
+    "clarin_core/testing/contract.py": 1,
     "clarin_embedded/cluster.py": 1,
     "clarin_postgres/paging.py": 1,
     "clarin_server/http/app.py": 1,

@@ -6,7 +6,6 @@ connections that are broken as a whole. The service must answer as before in the
 
 import json
 import re
-from typing import Any
 
 import httpx
 import msgspec
@@ -15,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.houses import PATIENCE_S, neighbour, problem, refused, tell
-from support.serving import House, Person, sign_in
-from support.surface import OPERATIONS, Operation, Request, name_of, request, stock_of
+from support.serving import House, Person
+from support.surface import OPERATIONS, Operation, Request, request, stock_of, tenants_of
 from support.wire import post, wire
 
 CANARY = "c4n4r10"
@@ -62,8 +61,10 @@ def fields_of(one: Operation) -> list[str]:
 
 async def stand(house: House, one: Operation) -> tuple[Person, Request]:
     """Return somebody who may ask, and the request that would succeed."""
-    ana = await sign_in(house.http, await name_of(house.ana))
-    return ana, request(one, await stock_of(ana))
+    stock = await stock_of(house.ana)
+    if one.path.startswith("/api/admin/"):
+        stock = await tenants_of(house.ana, stock)
+    return house.ana, request(one, stock)
 
 
 def check_calm(answer: httpx.Response, place: str) -> None:
@@ -78,7 +79,7 @@ def check_calm(answer: httpx.Response, place: str) -> None:
 async def check_alive(house: House) -> None:
     """The service answers, and no request so far was a failure of its own."""
     assert (await house.http.get("/health")).status_code == 200
-    assert (await house.ana.ask("GET", "/api/leads")).status_code in (200, 401)
+    assert (await house.carla.ask("GET", "/api/leads")).status_code == 200
     assert 'status="5' not in (await house.http.get("/metrics")).text
 
 
@@ -155,8 +156,8 @@ FOR_A_DATABASE = (
     '"9999-12-31T23:59:59-23:59"', '"%\\\\"', "[1, 9223372036854775807]", '{"\\u0000": 1}',
 )  # fmt: skip
 QUERIES_FOR_A_DATABASE = (
-    f"{CANARY}%00", "%25%5C", str(2**31), str(2**63 - 1), "0001-01-01T00:00:00%2B23:59", "%F0%9F%92%AC",
-    "x" * 100,
+    f"{CANARY}%00", "%25%5C", str(2**31), str(2**63 - 1), "0001-01-01T00:00:00%2B23:59",
+    "%F0%9F%92%AC", "x" * 99,
 )  # fmt: skip
 """What PostgreSQL or its driver refuses, or takes for something else (section 5)."""
 
@@ -167,6 +168,8 @@ def test_nothing_reaches_a_database_that_it_would_refuse(database: str) -> None:
     async def story(house: House) -> None:
         headers = {"Content-Type": "application/json"}
         for one in BODIES + QUERIES:
+            if one.path == "/api/settings/password":
+                continue  # Some of the values are good passwords, and end the sign-in.
             ana, asked = await stand(house, one)
             for field in fields_of(one):
                 for value in QUERIES_FOR_A_DATABASE if one in QUERIES else ():
@@ -417,7 +420,7 @@ FORMS: dict[str, tuple[bytes, int]] = {
     "odd charset": (form(part(b'name="file"; filename*=nothing\'\'a', b"\0\1\2")), 422),
     "odd parameters": (form(part(b'name="file"; name*1=a; name*=b')), 400),
     "slow charset": (
-        form(FILE, part(b'name="overwrite"', b"a" * MIB, b"Content-Type: text/plain; charset=punycode")),
+        form(FILE, part(b'name="overwrite"', b"a" * MIB, b"Content-Type: x/y; charset=punycode")),
         422,
     ),
     "long head": (form(part(b'name="file"; filename="' + b"a" * 9000 + b'"')), 400),
@@ -505,14 +508,12 @@ def test_any_text_is_kept_or_refused() -> None:
         ana = next_door.house.ana
 
         @settings(max_examples=60, deadline=None)
-        @given(name=TEXTS, notes=TEXTS, key=TEXTS, value=st.one_of(TEXTS, st.floats(), st.integers()))
-        def kept_or_refused(name: str, notes: str, key: str, value: Any) -> None:
+        @given(name=TEXTS, notes=TEXTS, key=TEXTS, value=TEXTS | st.floats() | st.integers())
+        def kept_or_refused(name: str, notes: str, key: str, value: str | float) -> None:
             said = {"name": name, "notes": notes, "custom_fields": {key: value}}
             headers = {"Content-Type": "application/json"}
             body = json.dumps(said).encode()
-            answer = next_door.run(
-                ana.ask("POST", "/api/leads", content=body, headers=headers)
-            )
+            answer = next_door.run(ana.ask("POST", "/api/leads", content=body, headers=headers))
             check_calm(answer, "")
             if answer.status_code == 201:
                 lead = answer.json()

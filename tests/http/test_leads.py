@@ -26,8 +26,8 @@ def test_a_lead_goes_through_its_pipeline(address: str) -> None:
         ana, beto = house.ana, house.beto
         stages = await stages_of(ana)
         lead = await beto.post(
-            "/api/leads", name="Bodega Luz", phone="987 654 321", email="luz@ejemplo.pe", value=250_000,
-            currency="PEN", custom_fields={"zona": "sur", "metros": 120},
+            "/api/leads", name="Bodega Luz", phone="987 654 321", email="luz@ejemplo.pe",
+            value=250_000, currency="PEN", custom_fields={"zona": "sur", "metros": 120},
         )  # fmt: skip
         assert (lead["phone"], lead["stage_name"], lead["status"]) == (
             "+51987654321", "Nuevo", "new",
@@ -39,13 +39,9 @@ def test_a_lead_goes_through_its_pipeline(address: str) -> None:
         refused(second, 409, "duplicate_lead")
         assert second.json()["id"] == lead["id"]
 
-        moved = await ana.ask(
-            "PATCH", f"{path}/stage", json={"stage_id": stages["En Negociación"]}
-        )
+        moved = await ana.ask("PATCH", f"{path}/stage", json={"stage_id": stages["En Negociación"]})
         assert (moved.json()["stage_name"], moved.json()["version"]) == ("En Negociación", 2)
-        again = await ana.ask(
-            "PATCH", f"{path}/stage", json={"stage_id": stages["En Negociación"]}
-        )
+        again = await ana.ask("PATCH", f"{path}/stage", json={"stage_id": stages["En Negociación"]})
         assert again.json() == moved.json()
         won = (await beto.ask("PATCH", f"{path}/status", json={"status": "won"})).json()
         assert (won["stage_name"], won["status"]) == ("Cerrado", "won")
@@ -104,10 +100,10 @@ def test_the_board_counts_what_is_in_it(address: str) -> None:
 
         rows = (await ana.get("/api/leads"))["data"]
         ids = [row["id"] for row in rows if row["stage_name"] == "Nuevo"]
-        refused(await house.beto.ask("DELETE", "/api/leads/batch", json={"ids": ids}), 403, "forbidden")
-        some = await ana.ask("DELETE", "/api/leads/batch", json={"ids": [*ids, 2**40]})
-        refused(some, 404, "not_found")
-        gone = await ana.ask("DELETE", "/api/leads/batch", json={"ids": [*ids, *ids]})
+        batch = "/api/leads/batch"
+        refused(await house.beto.ask("DELETE", batch, json={"ids": ids}), 403, "forbidden")
+        refused(await ana.ask("DELETE", batch, json={"ids": [*ids, 2**40]}), 404, "not_found")
+        gone = await ana.ask("DELETE", batch, json={"ids": [*ids, *ids]})
         assert (gone.status_code, gone.json()) == (200, {"count": 2})
         assert await counts(ana) == {"Propuesta": 1, "Perdido": 1}
         assert sorted(await names(ana, deleted=True)) == ["Dos", "Uno"]

@@ -237,18 +237,67 @@ def test_a_backup_that_is_restored_during_a_replay_is_told_once() -> None:
 
     async def story() -> None:
         publisher = MemoryPublisher()
-        storage = RestlessStorage(publisher, turns=[30])
+        storage = RestlessStorage(publisher)
         async with serving(storage, publisher=publisher) as house, screen(house.ana) as ana:
-            await write(house, 300)
+            asked = storage.hold("events")
             await ana.say("resume", after=0)
-            heard = [await ana.hear()]
+            await asked
             storage.epoch = "restored"
             await house.hub.look()
-            heard += await ana.settle()
-            assert [frame["event"] for frame in heard].count("resync") == 1
+            storage.gates["events"].set()
+            heard = await ana.settle()
+            assert [frame["event"] for frame in heard] == ["resync"]
             assert heard[-1]["data"]["epoch"] == "restored"
             await write(house, 1)
             assert (await ana.hear())["seq"] == heard[-1]["data"]["seq"] + 1
+
+    run(story())
+
+
+def test_a_backup_that_nobody_has_noticed_yet_is_not_replayed() -> None:
+    """R4: numbers of the old history do not find events of the new one."""
+
+    async def story() -> None:
+        publisher = MemoryPublisher()
+        storage = RestlessStorage(publisher)
+        async with serving(storage, publisher=publisher) as house, screen(house.ana) as ana:
+            storage.epoch = "restored"
+            assert {frame["event"] for frame in await ana.resume(0)} == {"resync"}
+
+    run(story())
+
+
+def test_a_log_that_ends_before_the_room_cannot_be_replayed() -> None:
+    """R4: the number is the log's last one, and yet the room has told more."""
+
+    async def story() -> None:
+        publisher = MemoryPublisher()
+        storage = RestlessStorage(publisher, turns=[1])
+        async with serving(storage, publisher=publisher) as house, screen(house.ana) as ana:
+            storage.end = ana.hello["data"]["seq"] - 1
+            assert {frame["event"] for frame in await ana.resume(storage.end)} == {"resync"}
+
+    run(story())
+
+
+def test_a_page_of_the_past_is_not_delivered() -> None:
+    """R4: what was read before the room began anew is of no use afterwards."""
+
+    async def story() -> None:
+        publisher = MemoryPublisher()
+        storage = RestlessStorage(publisher)
+        async with serving(storage, publisher=publisher) as house, live_screen(house.ana) as ana:
+            asked = storage.hold("events")
+            await write(house, 3)
+            await asked
+            late = now() + timedelta(hours=1)
+            await storage.purge(deleted_before=now(), events_before=late)
+            await house.hub.look()
+            storage.gates["events"].set()
+            (frame,) = await ana.settle()
+            assert frame["event"] == "resync"
+            await write(house, 1)
+            assert (await ana.hear())["seq"] == frame["data"]["seq"] + 1
 
     run(story())
 
@@ -289,16 +338,22 @@ def test_a_room_that_is_behind_a_trimmed_log_says_so() -> None:
     run(story())
 
 
-def test_an_early_look_is_no_restored_backup() -> None:
+def test_an_old_answer_of_the_poll_is_no_restored_backup() -> None:
     """R3: a position that was read before the last frames went out does not count against them."""
 
     async def story() -> None:
         publisher = MemoryPublisher()
-        storage = RestlessStorage(publisher, turns=[40, 0, 0])
+        storage = RestlessStorage(publisher)
         async with serving(storage, publisher=publisher) as house, live_screen(house.ana) as ana:
-            await asyncio.gather(write(house, 200), *(poll(house, 40) for _ in range(3)))
+            asked = storage.hold("positions")
+            looking = asyncio.create_task(house.hub.look())
+            await asked
+            await write(house, 2)
             start = ana.hello["data"]["seq"]
-            assert_log(await ana.until(start + 200), await log(house.ana), start)
+            assert [frame["seq"] for frame in await ana.until(start + 2)] == [start + 1, start + 2]
+            storage.gates["positions"].set()
+            await looking
+            assert await ana.settle() == []
 
     run(story())
 

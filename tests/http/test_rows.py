@@ -107,12 +107,12 @@ def test_every_operation_needs_a_credential() -> None:
 
 async def anonymous(house: House, one: Operation, credential: str | None) -> httpx.Response:
     path = one.path.replace("<", "").replace(">", "")
-    headers = {} if credential is None else {"Authorization": credential.encode("latin-1")}
+    headers = {} if credential is None else {b"Authorization": credential.encode("latin-1")}
     return await house.http.request(one.method, path, headers=headers, content=b"not read")
 
 
 def test_every_operation_succeeds_for_those_who_may(address: str) -> None:
-    """Each answers with its status, as JSON, and says absent instead of null; records have ETags."""
+    """Each answers with its status in JSON, absent instead of null; records have ETags."""
 
     async def story(house: House) -> None:
         async for one, answer in successes(house):
@@ -256,8 +256,8 @@ def test_a_request_keeps_its_id() -> None:
                 response = await ana.ask("GET", path, headers={"X-Request-ID": plain})
                 assert response.headers["x-request-id"] == plain
         for odd in ("", "x" * 65, "a b", "a;b", "<i>", "ñ", '"'):
-            headers = {"X-Request-ID": odd.encode()}
-            response = await ana.ask("GET", "/api/nothing", headers=headers)
+            named = {"X-Request-ID": odd.encode()}
+            response = await ana.ask("GET", "/api/nothing", headers=named)
             assert response.headers["x-request-id"] not in ("", odd)
             problem(response)
         headers = {"X-Request-ID": "mine"}
@@ -346,8 +346,8 @@ async def check_versions(ana: Person, path: str, change: dict[str, str], version
         refused(answer, 409, "version_conflict")
     refused(await ana.ask("PUT", path, json={**other, "version": 99}), 409, "version_conflict")
     for tag in ("x", '""', "-1", '"1", "2"', "٣", "9" * 30):
-        headers = {"If-Match": tag.encode()}
-        refused(await ana.ask("PUT", path, json=other, headers=headers), 400, "bad_request")
+        odd = {"If-Match": tag.encode()}
+        refused(await ana.ask("PUT", path, json=other, headers=odd), 400, "bad_request")
     for headers, body in (({"If-Match": "*"}, other), ({"If-Match": f'"{version + 1}"'}, change)):
         answer = await ana.ask("PUT", path, json=body, headers=headers)
         assert answer.status_code == 200, answer.text
@@ -389,7 +389,7 @@ def test_lists_can_be_walked(one: Operation, address: str) -> None:
 
     async def story(house: House) -> None:
         ana = house.ana
-        stock = [await stock_of(ana) for _ in range(3)][0]
+        stock, *_ = [await stock_of(ana) for _ in range(3)]
         path = request(one, stock).url
         everything = await ana.get(path, limit=200)
         by_page = [

@@ -24,9 +24,7 @@ _TABLES = """
     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace"""
 
 
-def look(
-    address: str, at: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]"
-) -> T:
+def look(address: str, at: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]") -> T:
     """Return what a function finds in a database."""
 
     async def looking() -> T:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, NewType, get_args, get_origin
 
@@ -106,14 +106,13 @@ class Operation:
         return in_path + in_input
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is asked: placeholders of the path, query, JSON body, form."""
 
     method: str
     template: str
     path: Mapping[str, Any]
-    query: Mapping[str, Any] = field(default_factory=dict)
+    query: Mapping[str, Any] = {}
     body: Mapping[str, Any] | None = None
     files: Mapping[str, Any] | None = None
 
@@ -130,7 +129,7 @@ class Request:
 
     def at(self, name: str, text: str) -> "Request":
         """Return the request with another text in its path."""
-        return replace(self, path={**self.path, name: text})
+        return msgspec.structs.replace(self, path={**self.path, name: text})
 
     def naming(self, place: Place, id_: int) -> "Request":
         """Return the request with another id in one place."""
@@ -138,7 +137,7 @@ class Request:
         changed = {**(getattr(self, place.where) or {}), place.name: value}
         if place.is_list and place.where == "query":
             changed[place.name] = str(id_)
-        return replace(self, **{place.where: changed})
+        return msgspec.structs.replace(self, **{place.where: changed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +214,11 @@ def request(operation: Operation, stock: Stock) -> Request:
     if operation.row is None:
         files = {"file": ("gente.csv", csv_file(), "text/csv")}
         is_upload = operation.method == "POST"
-        return Request(
-            operation.method, operation.path, path, files=files if is_upload else None
-        )
-    said = EXAMPLES[operation.input](stock) if operation.input in EXAMPLES else {}
+        return Request(operation.method, operation.path, path, files=files if is_upload else None)
+    asked = Request(operation.method, operation.path, path)
     if operation.input is None or operation.where == "query":
-        return Request(operation.method, operation.path, path, query=said)
-    return Request(operation.method, operation.path, path, body=said)
+        return asked
+    return msgspec.structs.replace(asked, body=EXAMPLES[operation.input](stock))
 
 
 def _in_path(operation: Operation, name: str, stock: Stock) -> Any:

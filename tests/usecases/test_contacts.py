@@ -259,7 +259,9 @@ def test_the_events_of_a_life_add_up_to_the_contact() -> None:
         await desk.contacts.restore(desk.agent, ana.id)
         stored = replay(await desk.news()).contacts[ana.id]
         view = await desk.tenant.views.contact(ana.id)
-        assert all(getattr(view, name) == getattr(stored, name) for name in stored.__struct_fields__)
+        assert all(
+            getattr(view, name) == getattr(stored, name) for name in stored.__struct_fields__
+        )
 
     tell(story())
 

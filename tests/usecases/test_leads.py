@@ -530,7 +530,9 @@ def test_the_events_of_a_life_add_up_to_the_lead() -> None:
         state = replay(await desk.news())
         view = await desk.tenant.views.lead(lead.id)
         stored = state.leads[lead.id]
-        assert all(getattr(view, name) == getattr(stored, name) for name in stored.__struct_fields__)
+        assert all(
+            getattr(view, name) == getattr(stored, name) for name in stored.__struct_fields__
+        )
         assert {link.tag_id for link in state.lead_tags} == {*view.tag_ids}
         assert view.contact_id is not None
         assert state.contacts[view.contact_id].phone == view.phone

@@ -74,9 +74,7 @@ def test_reordering_is_a_permutation(data: st.DataObject, size: int) -> None:
         before = {stage.id: (stage.name, stage.kind) for stage in pipeline.stages}
         order = data.draw(st.permutations(list(before)))
         await desk.news()
-        changed = await desk.pipelines.reorder(
-            desk.admin, pipeline.id, StageOrder(stage_ids=order)
-        )
+        changed = await desk.pipelines.reorder(desk.admin, pipeline.id, StageOrder(stage_ids=order))
         is_other = order != list(before)
         assert [stage.id for stage in changed.stages] == order
         assert {stage.id: (stage.name, stage.kind) for stage in changed.stages} == before
@@ -207,9 +205,7 @@ def test_a_stage_is_changed_only_by_what_differs() -> None:
             (StageChange(), 2, 0),
             (StageChange(kind=StageKind.WON), 3, 1),
         ):
-            changed = await desk.pipelines.update_stage(
-                desk.admin, pipeline.id, stage.id, change
-            )
+            changed = await desk.pipelines.update_stage(desk.admin, pipeline.id, stage.id, change)
             assert (changed.version, len(await desk.news())) == (version, told)
         now = changed.stages[1]
         assert (now.name, now.color, now.kind) == ("B", "#ff0000", StageKind.WON)
@@ -377,9 +373,7 @@ def test_the_events_add_up_to_the_pipelines() -> None:
     tell(story())
 
 
-def attempts(
-    desk: Desk, pipeline: Pipeline
-) -> list[Callable[..., Awaitable[object]]]:
+def attempts(desk: Desk, pipeline: Pipeline) -> list[Callable[..., Awaitable[object]]]:
     """Return everything that changes a pipeline."""
     cases, stage = desk.pipelines, pipeline.stages[0].id
     order = StageOrder(stage_ids=[one.id for one in pipeline.stages][::-1])

@@ -62,9 +62,9 @@ class Log:
             position=self.position,
         )
 
-    def trim(self, before: datetime) -> None:
-        """Forget the events at the beginning that happened before a time."""
+    def trim(self, before: datetime, *, kept_max: int) -> None:
+        """Forget the events at the beginning that happened before a time, or are too many."""
         kept = (place for place, entry in enumerate(self._entries) if entry.at >= before)
-        gone = next(kept, len(self._entries))
+        gone = max(next(kept, len(self._entries)), len(self._entries) - kept_max)
         del self._entries[:gone]
         self._trimmed_to += gone

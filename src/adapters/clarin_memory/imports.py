@@ -11,6 +11,7 @@ from clarin_core.domain.imports import (
     ImportCounts,
     ImportDraft,
     ImportJob,
+    ImportKind,
     ImportQuery,
     ImportState,
     OutcomeQuery,
@@ -27,6 +28,11 @@ from clarin_memory.tables import copied
 _BY_ROW = Order[RowOutcome](lambda outcome: (outcome.row,), (int,))
 
 
+def _read_as(draft: ImportDraft) -> tuple[str, ImportKind, bool]:
+    """Return what makes two uploads the same."""
+    return draft.sha256, draft.kind, draft.overwrite
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryImportStore(ImportStore):
     """The imports of one account."""
@@ -40,7 +46,7 @@ class MemoryImportStore(ImportStore):
     async def add(self, draft: ImportDraft, content: bytes, *, at: datetime) -> ImportJob:
         """Keep an uploaded file; raises Conflict `already_imported` with the id."""
         for job in self.scope.tables.imports.rows():
-            is_same = (job.sha256, job.kind) == (draft.sha256, draft.kind)
+            is_same = _read_as(job) == _read_as(draft)
             if is_same and job.state is not ImportState.FAILED:
                 raise Conflict("already_imported", "this file was imported before", id=job.id)
         job = _uploaded(draft, ImportId(self.scope.ids.next("import")), at)

@@ -20,7 +20,7 @@ from clarin_core.domain.imports import ImportState
 from clarin_core.errors import Invalid
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.small import Clock, EventPublisher
-from clarin_core.ports.storage import Storage
+from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_memory.directory import MemoryDirectory
@@ -89,12 +89,18 @@ class MemoryStorage(Storage):
         ]
         return [(account_id, import_id) for _, account_id, import_id in sorted(pending)]
 
-    async def purge(self, *, deleted_before: datetime, events_before: datetime) -> None:
+    async def purge(
+        self,
+        *,
+        deleted_before: datetime,
+        events_before: datetime,
+        events_kept_max: int = EVENTS_KEPT_MAX,
+    ) -> None:
         """Remove what was deleted, and trim the logs of what happened, before these times."""
         async with self._lock, self._working(SYSTEM) as work:
             for account_id, space in sorted(self._shared.spaces.items()):
                 purge_account((await work.enter(account_id)).tables, deleted_before)
-                space.log.trim(events_before)
+                space.log.trim(events_before, kept_max=events_kept_max)
             purge_sign_ins(work.shared, deleted_before)
 
     async def ping(self) -> None:

@@ -65,7 +65,7 @@ _ADD = f"""-- imports.add
         insert into imports as i (
             account_id, {_NEW.names}, state, rows_done, counts, created_at, updated_at, version)
         select $1, {_NEW.values}, $3, 0, $4, $5, $5, 1 from n
-        on conflict (account_id, sha256, kind) where state <> 'failed' do nothing
+        on conflict (account_id, sha256, kind, overwrite) where state <> 'failed' do nothing
         returning i.id
     ),
     file as (
@@ -73,7 +73,8 @@ _ADD = f"""-- imports.add
     )
     select born.id, (
         select i.id from imports i, n
-        where i.account_id = $1 and i.sha256 = n.sha256 and i.kind = n.kind and i.state <> 'failed'
+        where i.account_id = $1 and i.sha256 = n.sha256 and i.kind = n.kind
+            and i.overwrite = n.overwrite and i.state <> 'failed'
     ) as rival
     from (values (1)) as always left join born on true"""
 _CONTENT = """-- imports.content

@@ -24,11 +24,11 @@ _TICKETS = """-- storage.purge_tickets
 _TRIM = """-- storage.trim
     update account_stream s set trimmed_to = old.last_seq
     from (
-        select o.account_id, coalesce((
+        select o.account_id, greatest(o.last_seq - $2, coalesce((
             select e.seq - 1 from event_log e
             where e.account_id = o.account_id and e.seq > o.trimmed_to and e.at >= $1
             order by e.seq limit 1
-        ), o.last_seq) as last_seq
+        ), o.last_seq)) as last_seq
         from account_stream o where o.trimmed_to < o.last_seq
     ) old
     where s.account_id = old.account_id and s.trimmed_to < old.last_seq"""
@@ -37,11 +37,13 @@ _EVENTS = """-- storage.purge_events
     where s.account_id = e.account_id and e.seq <= s.trimmed_to"""
 
 
-async def purge(line: Line, *, deleted_before: datetime, events_before: datetime) -> None:
+async def purge(
+    line: Line, deleted_before: datetime, events_before: datetime, events_kept_max: int
+) -> None:
     """Remove what was deleted or ended, and trim the logs, before these times."""
     for text in (_LEADS, _CONTACTS, _SESSIONS, _TICKETS):
         await _run(line, text, deleted_before)
-    await _run(line, _TRIM, events_before)
+    await _run(line, _TRIM, events_before, events_kept_max)
     await _run(line, _EVENTS)
 
 

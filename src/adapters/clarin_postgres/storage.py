@@ -46,7 +46,7 @@ from clarin_core.domain.ids import AccountId, ImportId, SessionId
 from clarin_core.errors import Invalid
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.small import Clock, EventPublisher
-from clarin_core.ports.storage import Storage
+from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_postgres.connection import Meter, Pool, say_nothing
@@ -147,10 +147,16 @@ class PostgresStorage(Storage):
         rows = await self._directors.fetch(_PENDING_IMPORTS)
         return [(row["account_id"], row["id"]) for row in rows]
 
-    async def purge(self, *, deleted_before: datetime, events_before: datetime) -> None:
+    async def purge(
+        self,
+        *,
+        deleted_before: datetime,
+        events_before: datetime,
+        events_kept_max: int = EVENTS_KEPT_MAX,
+    ) -> None:
         """Remove what was deleted, and trim the logs of what happened, before these times."""
         async with self._directors.line() as line:
-            await purge(line, deleted_before=deleted_before, events_before=events_before)
+            await purge(line, deleted_before, events_before, events_kept_max)
 
     async def ping(self) -> None:
         """Raise Unavailable unless the store answers now."""

@@ -14,6 +14,9 @@ from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 
 
+EVENTS_KEPT_MAX = 100_000
+
+
 class Storage(Protocol):
     """An async context manager that is open while in use.
 
@@ -56,9 +59,16 @@ class Storage(Protocol):
         """Return the imports that are uploaded or running, oldest first."""
         ...
 
-    async def purge(self, *, deleted_before: datetime, events_before: datetime) -> None:
+    async def purge(
+        self,
+        *,
+        deleted_before: datetime,
+        events_before: datetime,
+        events_kept_max: int = EVENTS_KEPT_MAX,
+    ) -> None:
         """Remove what was deleted, and trim the logs of what happened, before these times.
 
+        Of a longer log only the newest `events_kept_max` events are kept (R4).
         Ended sign-ins and used tickets go too. A log is trimmed from its beginning only.
         """
         ...

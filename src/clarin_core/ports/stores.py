@@ -214,7 +214,7 @@ class ImportStore(Protocol):
         """Keep an uploaded file.
 
         Raises Conflict `already_imported` with the id when the same file was imported as the
-        same kind and did not fail.
+        same kind, overwriting or not as now, and did not fail.
         """
         ...
 

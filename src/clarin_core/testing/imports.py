@@ -48,6 +48,7 @@ class ImportLaws(Contract):
             await account.add_import(CSV, filename="otro.csv")
         assert (caught.value.code, caught.value.id) == ("already_imported", job.id)
         await account.add_import(CSV, kind=ImportKind.CONTACTS)
+        await account.add_import(CSV, overwrite=True)
         await (await account.stranger()).add_import(CSV)
 
     @law()

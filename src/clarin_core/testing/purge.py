@@ -73,6 +73,17 @@ class PurgeLaws(Contract):
         assert (await account.views.position()).seq == len(log) + 1
 
     @law()
+    async def test_a_log_keeps_its_newest_events_only(self, account: Tenant) -> None:
+        """R4: a log that grows fast is trimmed by number, however young it is."""
+        await account.emit(*map(gone, range(5)))
+        for kept, trimmed_to in ((9, 0), (3, 2), (4, 2), (0, 5)):
+            await self.storage.purge(
+                deleted_before=LONG_AGO, events_before=LONG_AGO, events_kept_max=kept
+            )
+            position = await account.views.position()
+            assert (position.trimmed_to, position.seq) == (trimmed_to, 5)
+
+    @law()
     async def test_what_was_trimmed_cannot_be_read(self, account: Tenant) -> None:
         """R4: never silence instead of events that are gone."""
         await account.emit(*map(gone, range(3)))

@@ -219,7 +219,8 @@ create table imports (
     primary key (account_id, id)
 );
 
-create unique index imports_file on imports (account_id, sha256, kind) where state <> 'failed';
+create unique index imports_file on imports (account_id, sha256, kind, overwrite)
+    where state <> 'failed';
 create index imports_newest on imports (account_id, created_at desc, id desc);
 create index imports_pending on imports (created_at, id) where state in ('uploaded', 'running');
 

@@ -101,7 +101,7 @@ class Room:
             try:
                 if after > self.cursor:
                     await self._read(after)  # To learn whether the log reaches that far.
-                while socket.seq < self.cursor and socket.is_open and history == self._history:
+                while socket.seq < self.cursor and socket.is_open:
                     for seq, frame in await self._frames(socket.seq):
                         await socket.send(frame)
                         socket.seq = seq

@@ -1,0 +1,31 @@
+"""Fails unless the contracts of the real adapters ran, and nothing but lacks was skipped."""
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+
+_REAL = {
+    "tests.adapters.test_embedded_postgres": 15,
+    "tests.adapters.test_postgres_imports": 5,
+    "tests.adapters.test_postgres_migrations": 4,
+    "tests.adapters.test_postgres_schema": 4,
+    "tests.adapters.test_postgres_storage": 300,
+    "tests.entrypoints.test_serve": 5,
+}
+
+
+def main(report: str) -> str | None:
+    """Return what is missing, None when all of it ran."""
+    ran, skipped = Counter[str](), Counter[str]()
+    for case in ElementTree.parse(report).iter("testcase"):
+        module = ".".join(case.get("classname", "").split(".")[:3])
+        (ran if case.find("skipped") is None else skipped)[module] += 1
+    missing = [name for name, least in _REAL.items() if ran[name] < least]
+    print(f"{ran.total()} tests ran, {skipped.total()} did not; against real servers:")
+    for name in _REAL:
+        print(f"  {name}: {ran[name]} ran, {skipped[name]} did not")
+    return f"did not run: {', '.join(missing)}" if missing else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

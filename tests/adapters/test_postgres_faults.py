@@ -1,0 +1,313 @@
+"""What happens when connections die, rows are fought over, and callers raise."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from clarin_core.domain.leads import LeadQuery
+from clarin_core.domain.pipelines import NewStage
+from clarin_core.domain.tags import NewTag, TagOrigin, TagQuery
+from clarin_core.errors import Conflict, Contention, Invalid, NotFound, Unavailable
+from clarin_core.testing.publisher import RecordingPublisher
+from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, settle
+from clarin_postgres import PostgresStorage
+
+ABSENT = 2**62
+
+END_ALL = """
+    select pg_terminate_backend(a.pid, 5000) from pg_stat_activity a
+    where a.datname = current_database() and a.application_name = $1"""
+IS_WAITING = """
+    select exists (
+        select from pg_locks k join pg_database d on d.oid = k.database
+        where d.datname = current_database() and not k.granted
+    ) or exists (
+        select from pg_stat_activity a
+        where a.datname = current_database() and a.wait_event_type = 'Lock')"""
+
+Admin = "asyncpg.Connection[asyncpg.Record]"
+Story = Callable[[Tenant, Admin], Awaitable[None]]
+
+
+def tell(database: str, story: Story, **options: object) -> None:
+    """Run a story with a fresh account and a connection of the server's administrator."""
+
+    async def told() -> None:
+        admin = await asyncpg.connect(database)
+        try:
+            async with PostgresStorage(database, clock=lambda: NOON, **options) as storage:
+                await story(await settle(storage), admin)
+        finally:
+            await admin.close()
+
+    asyncio.run(told())
+
+
+async def someone_waits(admin: Admin) -> None:
+    """Come back once a statement waits for a lock."""
+    async with asyncio.timeout(10):
+        while not await admin.fetchval(IS_WAITING):
+            pass
+
+
+def test_a_read_is_tried_on_another_connection(database: str) -> None:
+    """R29: all connections were cut; no reader notices."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        lead = await account.add_lead()
+        await asyncio.gather(*(account.views.lead(lead.id) for _ in range(8)))
+        assert await admin.fetch(END_ALL, "clarin-reader")
+        found = await asyncio.gather(*(account.views.lead(lead.id) for _ in range(8)))
+        assert {view.id for view in found} == {lead.id}
+
+    tell(database, story)
+
+
+def test_a_write_on_a_dead_connection_leaves_nothing(database: str) -> None:
+    """R2, R29: it is Unavailable, not stored, and the next one works."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        with pytest.raises(Unavailable):
+            async with account.begin() as tx:
+                await tx.leads.add([draft("Luz")], at=NOON)
+                await admin.fetch(END_ALL, "clarin-service")
+                await tx.leads.add([draft("Sol")], at=NOON)
+        await account.add_lead("Mar")
+        page = await account.views.leads(LeadQuery())
+        assert [lead.name for lead in page.data] == ["Mar"]
+
+    tell(database, story)
+
+
+def test_a_commit_on_a_dead_connection_is_unavailable(database: str) -> None:
+    """R2: nobody is told that it counts."""
+    publisher = RecordingPublisher()
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        with pytest.raises(Unavailable):
+            async with account.begin() as tx:
+                await tx.leads.add([draft("Luz")], at=NOON)
+                await admin.fetch(END_ALL, "clarin-service")
+        assert publisher.announced(account.id) == []
+        assert (await account.views.stats()).leads == 0
+
+    tell(database, story, publisher=publisher)
+
+
+def test_an_exhausted_pool_is_unavailable(database: str) -> None:
+    """R29: who would have to wait for ever is told to come back."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        full, done = asyncio.Barrier(9), asyncio.Event()
+
+        async def hold() -> None:
+            async with account.begin():
+                await full.wait()
+                await done.wait()
+
+        holders = [asyncio.create_task(hold()) for _ in range(8)]
+        await full.wait()
+        with pytest.raises(Unavailable):
+            async with account.begin():
+                pass
+        done.set()
+        await asyncio.gather(*holders)
+        await account.add_lead()
+
+    tell(database, story)
+
+
+def test_clients_that_hang_up_take_no_connection_along(database: str) -> None:
+    """Section 2.12: rounds of cancelled work leave every connection usable."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        lead = await account.add_lead()
+
+        async def touch() -> None:
+            async with account.begin() as tx:
+                row = await tx.leads.get(lead.id)
+                row.touch(LATER)
+                await tx.leads.save([row])
+
+        for _ in range(6):
+            tasks = [asyncio.create_task(touch()) for _ in range(12)]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await asyncio.gather(*(touch() for _ in range(12)))
+        idle = "select count(*) from pg_stat_activity a where a.datname = current_database() "
+        assert not await admin.fetchval(idle + "and a.state like 'idle in transaction%'")
+
+    tell(database, story)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("mine"), TimeoutError(), OSError(), KeyError(1)])
+def test_what_a_caller_raises_passes_unchanged(database: str, error: Exception) -> None:
+    """Errors are translated where the driver raises them, never around a caller's block."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        for opened in (account.begin(), account.storage.directory()):
+            with pytest.raises(type(error)) as caught:
+                async with opened:
+                    raise error
+            assert caught.value is error
+
+    tell(database, story)
+
+
+def test_a_conflict_does_not_spoil_the_transaction(database: str) -> None:
+    """A caller may try a name, find it taken, and go on."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        (taken,) = await account.add_tags("vip")
+        async with account.begin() as tx:
+            with pytest.raises(Conflict):
+                await tx.tags.add(NewTag(name="VIP"), origin=TagOrigin.LOCAL, at=NOON)
+            await tx.tags.add(NewTag(name="otro"), origin=TagOrigin.LOCAL, at=NOON)
+        shown = (await account.views.tags(TagQuery())).data
+        assert [tag.name for tag in shown] == ["otro", taken.name]
+
+    tell(database, story)
+
+
+def test_a_failed_statement_cannot_be_passed_over(database: str) -> None:
+    """PostgreSQL would answer COMMIT with ROLLBACK, and a caller would believe in it."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        with pytest.raises(RuntimeError, match="not committed"):
+            async with account.begin() as tx:
+                await tx.leads.add([draft("Luz")], at=NOON)
+                with pytest.raises(NotFound):
+                    await tx.leads.add([draft(contact_id=ABSENT)], at=NOON)
+        assert (await account.views.stats()).leads == 0
+
+    tell(database, story)
+
+
+def test_a_value_that_cannot_be_stored_is_invalid(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R23, R26: what slipped through the validation is no failure, and is in no log."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        for hostile in ({"name": "canary\0"}, {"value": 2**70}, {"name": "canary" * 99}):
+            with pytest.raises(Invalid):
+                await account.add_leads(draft(**{"name": "Luz", **hostile}))
+
+    with caplog.at_level(logging.DEBUG, "clarin_postgres"):
+        tell(database, story)
+    assert "leads.add was given a value that cannot be stored" in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_waiting_too_long_for_a_row_is_contention(database: str) -> None:
+    """Section 2.1: nothing happened, trying again is safe."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        lead = await account.add_lead()
+        async with account.begin() as tx:
+            await tx.leads.get(lead.id)
+            with pytest.raises(Contention):
+                async with account.begin() as other:
+                    await other.leads.get(lead.id)
+
+    tell(database, story)
+
+
+def test_one_of_two_that_deadlock_goes_on(database: str) -> None:
+    """Section 2.1: the other one is Contention and left no trace."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        leads = await account.add_leads(draft("Luz"), draft("Sol"))
+        both = asyncio.Barrier(2)
+
+        async def cross(first: int, second: int) -> None:
+            async with account.begin() as tx:
+                await tx.leads.get(leads[first].id)
+                await both.wait()
+                lead = await tx.leads.get(leads[second].id)
+                lead.touch(LATER)
+                await tx.leads.save([lead])
+
+        ends = await asyncio.gather(cross(0, 1), cross(1, 0), return_exceptions=True)
+        assert sorted(type(end).__name__ for end in ends) == ["Contention", "NoneType"]
+        page = await account.views.leads(LeadQuery())
+        assert sorted(lead.version for lead in page.data) == [1, 2]
+
+    tell(database, story)
+
+
+def test_who_waited_for_a_pipeline_sees_its_new_stages(database: str) -> None:
+    """LD7: a statement that waits for a lock looks at other tables as of before the wait."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def look() -> list[str]:
+            async with account.begin() as other:
+                pipeline = await other.pipelines.default()
+                return [stage.name for stage in pipeline.stages]
+
+        async with account.begin() as tx:
+            await tx.pipelines.get(account.pipeline.id)
+            await tx.pipelines.add_stages(account.pipeline.id, [NewStage(name="Nueva")])
+            looking = asyncio.create_task(look())
+            await someone_waits(admin)
+        assert (await looking)[-1] == "Nueva"
+
+    tell(database, story)
+
+
+def test_a_claim_waits_for_the_claim_of_another(database: str) -> None:
+    """CT2: the second finds what the first made; one that is undone leaves the way free."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def claim() -> bool:
+            async with account.begin() as other:
+                ((_, is_new),) = await other.tags.claim(["vip"], origin=TagOrigin.LOCAL, at=NOON)
+                return is_new
+
+        with pytest.raises(ZeroDivisionError):
+            async with account.begin() as tx:
+                await tx.tags.claim(["vip"], origin=TagOrigin.LOCAL, at=NOON)
+                claiming = asyncio.create_task(claim())
+                await someone_waits(admin)
+                raise ZeroDivisionError
+        assert await claiming
+        assert not await claim()
+
+    tell(database, story)
+
+
+@pytest.mark.parametrize("is_guarded", [False, True])
+def test_an_account_that_does_not_exist_is_not_found(database: str, is_guarded: bool) -> None:
+    """R22: at the beginning, whatever would have been done in it."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        nobody = Tenant(account.storage, ABSENT, account.pipeline)
+        with pytest.raises(NotFound, match=f"account {ABSENT}"):
+            async with nobody.begin():
+                pass
+        with pytest.raises(NotFound, match=f"account {ABSENT}"):
+            await nobody.views.leads(LeadQuery())
+
+    tell(database, story, guarded_reads=is_guarded)
+
+
+def test_a_phone_is_read_in_the_region_of_the_account(database: str) -> None:
+    """PH3: also right after the region has changed."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        contact = await account.add_contact(phone="+56987654321")
+        lead = await account.add_lead(contact_id=contact.id)
+        assert await account.lead_ids(phone="987654321") == []
+        async with account.begin() as tx:
+            tenant = await tx.account.get()
+            tenant.alter({"default_region": "CL"}, at=LATER)
+            await tx.account.save(tenant)
+        for _ in range(2):
+            assert await account.lead_ids(phone="987654321") == [lead.id]
+
+    tell(database, story)

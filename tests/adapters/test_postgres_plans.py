@@ -1,0 +1,195 @@
+"""How PostgreSQL finds what a list shows: by an index that begins with the account, unsorted.
+
+Plans are those for parameters of any value, over several thousand rows with real statistics.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import asyncpg
+import pytest
+
+from clarin_core.domain.contacts import ContactQuery
+from clarin_core.domain.leads import (
+    LeadFilter,
+    LeadQuery,
+    LeadSort,
+    LeadStatus,
+    StageLeadQuery,
+    TagsMode,
+)
+from clarin_core.domain.paging import PageQuery
+from clarin_core.errors import NotFound
+from clarin_core.ports.views import Views
+from clarin_core.testing.tenants import NOON, settle
+from clarin_postgres import PostgresStorage
+from support.catalogue import look
+
+LEADS = 6000
+FILL = (
+    """insert into contacts (account_id, phone, name, is_group, do_not_contact, created_at,
+        updated_at, version, search, name_key)
+    select a.id, case when i % 50 > 0 then '+51' || 900000000 + i end, md5(i::text), i % 60 = 0,
+        false, timestamptz '2026-01-01' + i * interval '1 s', now(), 1, md5(i::text), md5(i::text)
+    from accounts a, generate_series(1, $1) i""",
+    """insert into leads (account_id, contact_id, name, status, pipeline_id, stage_id, source,
+        custom_fields, created_at, updated_at, version, deleted_at, search)
+    select c.account_id, c.id, c.name,
+        (array['new', 'contacted', 'qualified', 'won'])[1 + c.id % 4],
+        g.pipeline_id, g.id, (array['web', 'csv', 'feria'])[1 + c.id % 3], '{}', c.created_at,
+        c.created_at + c.id * 7919 % 5000 * interval '1 s', 1,
+        case when c.id % 20 = 0 then now() end, c.name
+    from contacts c
+    join stages g on g.account_id = c.account_id and g.position = c.id % 6
+    where $1 > 0""",
+    """insert into tags (account_id, name, key, color, origin, created_at, updated_at, version,
+        search)
+    select a.id, i::text, i::text, '#000000', 'local', now(), now(), 1, i::text
+    from accounts a, generate_series(1, 50) i where $1 > 0""",
+    """insert into lead_tags (account_id, lead_id, tag_id, origin)
+    select l.account_id, l.id, t.id, 'local' from leads l
+    join tags t on t.account_id = l.account_id and t.id % 50 = l.id % 50 where $1 > 0""",
+    """insert into stage_moves (account_id, lead_id, to_stage, at)
+    select l.account_id, l.id, l.stage_id, l.created_at + i * interval '1 s'
+    from leads l, generate_series(1, 3) i where $1 > 0""",
+)
+
+Look = Callable[[Views], Awaitable[object]]
+Node = dict[str, Any]
+
+
+def leads(**filters: object) -> Look:
+    return lambda views: views.leads(LeadQuery(after="", **filters))
+
+
+def contacts(**filters: object) -> Look:
+    return lambda views: views.contacts(ContactQuery(after="", **filters))
+
+
+IN_ORDER = {
+    "leads_newest": [leads(), leads(sort=LeadSort.OLDEST), leads(created_from=NOON)],
+    "leads_updated": [leads(sort=LeadSort.UPDATED)],
+    "leads_by_status": [leads(status=LeadStatus.WON)],
+    "leads_by_source": [leads(source="csv")],
+    "leads_by_owner": [leads(assigned_to=1)],
+    "leads_by_pipeline": [leads(pipeline_id=1)],
+    "leads_by_stage": [
+        leads(stage_id=1),
+        lambda views: views.leads_by_stage(1, StageLeadQuery(after="")),
+    ],
+    "leads_by_contact": [leads(contact_id=1)],
+    "leads_deleted": [leads(deleted=True)],
+    "contacts_newest": [contacts()],
+    "contacts_phoneless": [contacts(has_phone=False)],
+    "contacts_groups": [contacts(is_group=True)],
+    "stage_moves_of_lead": [lambda views: views.lead_history(1, PageQuery(after=""))],
+}
+"""Lists that are read in the order of an index, by its name."""
+
+FOUND = {
+    "leads_search": [
+        leads(search="3f2a9"),
+        lambda views: views.lead_counts(LeadFilter(search="3f2a9")),
+    ],
+    "contacts_search": [
+        leads(search="900 123"),
+        contacts(search="3f2a9"),
+        contacts(search="900 123"),
+    ],
+    "contacts_any_phone": [leads(phone="+51900000123"), contacts(phone="+51900000123")],
+    "lead_tags_of_tag": [leads(tag_ids=frozenset([1]), tags_mode=TagsMode.ALL)],
+}
+"""Lists of what few rows match, found by an index and sorted."""
+
+
+@pytest.fixture(scope="module")
+def plan(database: str) -> Callable[[Look], Node]:
+    """Return a function that tells the plan of what a look at an account reads."""
+
+    async def prepared() -> int:
+        async with PostgresStorage(database, clock=lambda: NOON) as storage:
+            accounts = [await settle(storage) for _ in range(3)]
+            return accounts[1].id
+
+    account_id = asyncio.run(prepared())
+    for text in FILL:
+        look(database, lambda connection, text=text: connection.execute(text, LEADS))
+    look(database, lambda connection: connection.execute("vacuum analyze"))
+
+    async def sent(at: Look) -> str:
+        texts: list[str] = []
+        async with PostgresStorage(database, clock=lambda: NOON, watch=texts.append) as storage:
+            texts.clear()
+            with suppress(NotFound):  # The statement was sent all the same.
+                await at(storage.views(account_id))
+        (text,) = texts
+        return text
+
+    def explained(at: Look) -> Node:
+        return look(database, partial(generic_plan, asyncio.run(sent(at))))
+
+    return explained
+
+
+async def generic_plan(text: str, connection: "asyncpg.Connection[asyncpg.Record]") -> Node:
+    """Return the plan of a statement for any parameters."""
+    count = max(int(number) for number in re.findall(r"\$(\d+)", text))
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    await connection.execute(f"prepare looked_at as {text}")
+    nothing = ", ".join(["null"] * count)
+    answer = await connection.fetchval(f"explain (format json) execute looked_at({nothing})")
+    (tree,) = json.loads(answer)
+    return dict(tree["Plan"])
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """Give a node and all below it."""
+    yield node
+    for child in node.get("Plans", []):
+        yield from nodes(child)
+
+
+def indexes(node: Node) -> set[str]:
+    """Return the indexes that are used from a node on."""
+    return {one["Index Name"] for one in nodes(node) if "Index Name" in one}
+
+
+def cases(lists: dict[str, list[Look]]) -> list[Any]:
+    """Return the lists with their index, one by one."""
+    return [
+        pytest.param(index, at, id=f"{index}-{number}")
+        for index, looks in lists.items()
+        for number, at in enumerate(looks)
+    ]
+
+
+@pytest.mark.parametrize(("index", "at"), cases(IN_ORDER))
+def test_a_list_is_cut_from_an_index(plan: Callable[[Look], Node], index: str, at: Look) -> None:
+    """A page costs what its rows cost, however many there are."""
+    (limit,) = [node for node in nodes(plan(at)) if node["Node Type"] == "Limit"]
+    below = [node for node in nodes(limit) if node["Node Type"] not in ("Limit", "Result")]
+    assert below[0]["Node Type"].startswith("Index")
+    assert index in indexes(limit)
+    assert not [node for node in below if "Sort" in node["Node Type"]]
+
+
+@pytest.mark.parametrize(("index", "at"), cases(FOUND))
+def test_a_filter_has_an_index(plan: Callable[[Look], Node], index: str, at: Look) -> None:
+    """What few rows match is not looked for in all of them."""
+    found = plan(at)
+    assert index in indexes(found)
+    scanned = {node["Relation Name"] for node in nodes(found) if node["Node Type"] == "Seq Scan"}
+    assert not scanned & {"leads", "contacts", "lead_tags"}
+
+
+@pytest.mark.usefixtures("plan")
+def test_a_scan_of_all_rows_is_seen(database: str) -> None:
+    """The looks above can fail."""
+    slow = "select l.id from leads l where l.id <> $1 order by l.notes limit 5"
+    found = look(database, partial(generic_plan, slow))
+    assert [node["Node Type"] for node in nodes(found)] == ["Limit", "Sort", "Seq Scan"]

@@ -1,0 +1,474 @@
+"""Signing in, staying signed in, and every way in which that ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from clarin_core.domain.accounts import (
+    Membership,
+    NewAccount,
+    PasswordChange,
+    ProfileChange,
+    TenantChange,
+    User,
+    UserChange,
+)
+from clarin_core.domain.actor import Cause, Role
+from clarin_core.domain.ids import AccountId
+from clarin_core.domain.sign_in import AccountChoice, Credentials
+from clarin_core.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, Unauthorized
+from support.desk import tell
+from support.gate import ADDRESS, OTHER_PASSWORD, PASSWORD, Gate, gate
+
+
+def test_a_password_gives_tokens_for_one_account() -> None:
+    """8 of the design: the user, the account, all memberships, and how long the token lasts."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user(role=Role.ADMIN)
+            told = await at.enter(ana)
+            assert (told.account_id, told.user) == (at.here.id, ana)
+            (place,) = told.accounts
+            assert (place.account_name, place.role, place.is_default) == ("Luz", Role.ADMIN, True)
+            assert (told.expires_at - at.clock()).total_seconds() == 15 * 60
+            actor = await at.actor(told)
+            assert (actor.user_id, actor.account_id, actor.role) == (
+                ana.id, at.here.id, Role.ADMIN,
+            )  # fmt: skip
+            assert (actor.origin.cause, actor.origin.user_id) == (Cause.USER, ana.id)
+            assert (actor.is_super_admin, actor.region) == (False, "PE")
+
+    tell(story())
+
+
+@pytest.mark.parametrize("login", ["ana", "ANA", " ana ", "ana@x.pe", "Ana@X.PE"])
+def test_the_name_or_the_address_signs_in(login: str) -> None:
+    """3.1: user names and e-mail addresses ignore case."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user(username="ana", email="ana@x.pe")
+            credentials = Credentials(username=login, password=PASSWORD)
+            told = await at.sign_in.login(credentials, address=ADDRESS)
+            assert told.user.id == ana.id
+
+    tell(story())
+
+
+@pytest.mark.parametrize(
+    ("login", "password"),
+    [
+        ("ana", "una clave lArga"),
+        ("ana", ""),
+        ("ana", "x" * 1024),
+        ("ana", "\ud800"),
+        ("nadie", PASSWORD),
+        ("", PASSWORD),
+        ("ana\0", PASSWORD),
+        ("\ud800", PASSWORD),
+        ("dormida", PASSWORD),
+    ],
+)
+def test_every_mismatch_gets_one_answer(login: str, password: str) -> None:
+    """R25: unknown names, wrong passwords and inactive users cannot be told apart."""
+
+    async def story() -> None:
+        async with gate() as at:
+            await at.user(username="ana")
+            asleep = await at.user(username="dormida")
+            await at.accounts.update_user(at.root, asleep.id, UserChange(is_active=False))
+            with pytest.raises(Unauthorized, match="^user name or password is wrong$"):
+                credentials = Credentials(username=login, password=password)
+                await at.sign_in.login(credentials, address=ADDRESS)
+
+    tell(story())
+
+
+def test_who_works_nowhere_cannot_come_in() -> None:
+    """TN4: no membership, or only in accounts that are not active."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user(account_id=None)
+            with pytest.raises(Unauthorized):
+                await at.enter(ana)
+            await at.join(ana, at.there)
+            assert (await at.enter(ana)).account_id == at.there.id
+            asleep = TenantChange(is_active=False)
+            await at.accounts.update_account(at.root, at.there.id, asleep)
+            with pytest.raises(Unauthorized):
+                await at.enter(ana)
+
+    tell(story())
+
+
+def test_the_default_account_comes_first() -> None:
+    """3.1: the token names the default membership's account."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            await at.join(ana, at.there, is_default=True)
+            told = await at.enter(ana)
+            assert [place.account_id for place in told.accounts] == [at.there.id, at.here.id]
+            assert told.account_id == at.there.id
+
+    tell(story())
+
+
+def test_a_name_has_ten_tries_in_a_quarter_of_an_hour() -> None:
+    """R25: then even the right password waits; a success begins anew."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            for _ in range(2):
+                await guess(at, ana, 9)
+                await at.enter(ana)
+            await guess(at, ana, 10)
+            with pytest.raises(RateLimited) as refusal:
+                await at.enter(ana)
+            at.clock.forward(seconds=refusal.value.retry_after_s)
+            await at.enter(ana)
+
+    tell(story())
+
+
+def test_an_address_has_fifty_tries_over_all_names() -> None:
+    """R25: a success does not count, and other addresses do not pay for it."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            for number in range(50):
+                await at.enter(ana)
+                with pytest.raises(Unauthorized):
+                    unknown = Credentials(username=f"nadie{number}", password=PASSWORD)
+                    await at.sign_in.login(unknown, address=ADDRESS)
+            with pytest.raises(RateLimited):
+                await at.enter(ana)
+            known = Credentials(username=ana.username, password=PASSWORD)
+            await at.sign_in.login(known, address="192.0.2.8")
+
+    tell(story())
+
+
+def test_many_guesses_at_once_are_counted_before_they_are_judged() -> None:
+    """R25: a crowd gets no more tries than a queue."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            wrong = Credentials(username=ana.username, password="no es esta")
+            guesses = (at.sign_in.login(wrong, address=ADDRESS) for _ in range(30))
+            found = await asyncio.gather(*guesses, return_exceptions=True)
+            kinds = [type(error) for error in found]
+            assert (kinds.count(Unauthorized), kinds.count(RateLimited)) == (10, 20)
+
+    tell(story())
+
+
+def test_a_refresh_token_counts_once_and_its_reuse_ends_the_sign_in() -> None:
+    """Section 7: refreshing rotates; a thief and the owner cannot both go on."""
+
+    async def story() -> None:
+        async with gate() as at:
+            first = await at.enter(await at.user())
+            second = await at.refresh(first.refresh_token)
+            await at.actor(second)
+            third = await at.refresh(second.refresh_token)
+            with pytest.raises(Unauthorized):
+                await at.refresh(first.refresh_token)
+            for told in (first, second, third):
+                with pytest.raises(Unauthorized):
+                    await at.actor(told)
+            with pytest.raises(Unauthorized):
+                await at.refresh(third.refresh_token)
+
+    tell(story())
+
+
+@pytest.mark.parametrize(
+    "guess_at",
+    [
+        lambda own: "",
+        lambda own: own.partition(".")[0],
+        lambda own: f"{own.partition('.')[0]}.x",
+        lambda own: f"{own.partition('.')[0]}.x.y",
+        lambda own: f"{own.partition('.')[0]}." + "0" * 64 + "." + "0" * 64,
+        lambda own: own.replace(".", "..", 1),
+        lambda own: f"9{own}",
+        lambda own: f"-{own}",
+        lambda own: f"٣{own}",
+    ],
+)
+def test_a_token_that_was_never_given_ends_nothing(guess_at: Callable[[str], str]) -> None:
+    """R22: who knows a number of another's sign-in cannot end it."""
+
+    async def story() -> None:
+        async with gate() as at:
+            told = await at.enter(await at.user())
+            with pytest.raises(Unauthorized):
+                await at.refresh(guess_at(told.refresh_token))
+            await at.actor(told)
+            await at.refresh(told.refresh_token)
+
+    tell(story())
+
+
+def test_a_sign_in_lasts_thirty_days_after_its_last_refresh() -> None:
+    """Section 7: an access token a quarter of an hour; each refresh begins the month anew."""
+
+    async def story() -> None:
+        async with gate() as at:
+            told = await at.enter(await at.user())
+            at.clock.forward(minutes=14, seconds=59)
+            await at.actor(told)
+            at.clock.forward(seconds=1)
+            with pytest.raises(Unauthorized):
+                await at.actor(told)
+            for _ in range(2):
+                at.clock.forward(days=29)
+                told = await at.refresh(told.refresh_token)
+                await at.actor(told)
+            at.clock.forward(days=30)
+            with pytest.raises(Unauthorized):
+                await at.refresh(told.refresh_token)
+
+    tell(story())
+
+
+def test_switching_the_account_gives_tokens_for_it() -> None:
+    """Section 7: another account is another role; the new refresh token stays there."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            await at.join(ana, at.there, role=Role.ADMIN)
+            told = await at.enter(ana)
+            choice = AccountChoice(account_id=at.there.id)
+            switched = await at.sign_in.switch_account(await at.actor(told), choice)
+            actor = await at.actor(switched)
+            assert (actor.account_id, actor.role) == (at.there.id, Role.ADMIN)
+            again = await at.refresh(switched.refresh_token)
+            assert again.account_id == at.there.id
+            assert (await at.actor(told)).account_id == at.here.id
+
+    tell(story())
+
+
+def test_nobody_switches_into_an_account_without_a_place_there() -> None:
+    """TN1: a foreign account, an unknown one and an inactive one are the same 404."""
+
+    async def story() -> None:
+        async with gate() as at:
+            actor = await at.actor(await at.enter(await at.user()))
+            inactive = await at.accounts.create_account(at.root, NewAccount(name="Sol"))
+            asleep = TenantChange(is_active=False)
+            await at.accounts.update_account(at.root, inactive.id, asleep)
+            for key in (at.there.id, inactive.id, AccountId(10**6)):
+                with pytest.raises(NotFound, match=f"^account {key} does not exist$"):
+                    await at.sign_in.switch_account(actor, AccountChoice(account_id=key))
+
+    tell(story())
+
+
+ENDINGS: dict[str, Callable[[Gate, User], Awaitable[object]]] = {
+    "membership": lambda at, user: at.accounts.end_membership(at.root, user.id, at.here.id),
+    "user": lambda at, user: at.accounts.update_user(at.root, user.id, UserChange(is_active=False)),
+    "account": lambda at, user: at.accounts.update_account(
+        at.root, at.here.id, TenantChange(is_active=False)
+    ),
+    "password": lambda at, user: at.accounts.update_user(
+        at.root, user.id, UserChange(password=OTHER_PASSWORD)
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_a_sign_in_ends_with_its_reason(how: str) -> None:
+    """TN4, R24: access token, refresh token and ticket; what another account gives stays."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana, eva = await at.user(), await at.user(account_id=at.there.id)
+            told, other = await at.enter(ana), await at.enter(eva)
+            ticket = await at.sign_in.ticket(await at.actor(told))
+            await ENDINGS[how](at, ana)
+            for attempt in (
+                at.actor(told),
+                at.refresh(told.refresh_token),
+                at.sign_in.redeem(ticket.ticket),
+            ):
+                with pytest.raises(Unauthorized):
+                    await attempt
+            await at.actor(other)
+            await at.refresh(other.refresh_token)
+
+    tell(story())
+
+
+def test_a_role_changes_at_once() -> None:
+    """Section 7: the role is read, not remembered in the token."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            told = await at.enter(ana)
+            await at.join(ana, at.here, role=Role.ADMIN)
+            assert (await at.actor(told)).role is Role.ADMIN
+
+    tell(story())
+
+
+def test_logging_out_ends_one_sign_in() -> None:
+    """R24: its tokens and its ticket; other sign-ins of the user go on."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            phone, desk = await at.enter(ana), await at.enter(ana)
+            actor = await at.actor(phone)
+            ticket = await at.sign_in.ticket(actor)
+            await at.sign_in.logout(actor)
+            for attempt in (
+                at.actor(phone),
+                at.refresh(phone.refresh_token),
+                at.sign_in.redeem(ticket.ticket),
+                at.sign_in.logout(actor),
+                at.sign_in.ticket(actor),
+            ):
+                with pytest.raises(Unauthorized):
+                    await attempt
+            await at.actor(desk)
+
+    tell(story())
+
+
+def test_a_ticket_opens_one_socket_within_half_a_minute() -> None:
+    """8 of the design: as the account of the sign-in, for an access token's life."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            actor = await at.actor(await at.enter(ana))
+            ticket = await at.sign_in.ticket(actor)
+            found, claims = await at.sign_in.redeem(ticket.ticket)
+            assert found == actor
+            assert (claims.expires_at - at.clock()).total_seconds() == 15 * 60
+            late = await at.sign_in.ticket(actor)
+            at.clock.forward(seconds=30)
+            for text in (ticket.ticket, late.ticket, "", "x"):
+                with pytest.raises(Unauthorized):
+                    await at.sign_in.redeem(text)
+
+    tell(story())
+
+
+def test_a_new_password_ends_every_other_sign_in() -> None:
+    """R24: proved by the old one; the one who changed it goes on with new tokens."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            here, elsewhere = await at.enter(ana), await at.enter(ana)
+            change = PasswordChange(current_password=PASSWORD, new_password=OTHER_PASSWORD)
+            new = await at.sign_in.change_password(await at.actor(here), change)
+            for told in (here, elsewhere):
+                with pytest.raises(Unauthorized):
+                    await at.actor(told)
+            with pytest.raises(Unauthorized):
+                await at.refresh(elsewhere.refresh_token)
+            await at.actor(new)
+            await at.refresh(new.refresh_token)
+            with pytest.raises(Unauthorized):
+                await at.enter(ana)
+            await at.enter(ana, OTHER_PASSWORD)
+
+    tell(story())
+
+
+def test_the_old_password_is_guessed_as_rarely_as_at_the_door() -> None:
+    """R25: a stolen token is no way around the bound of ten tries."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            told = await at.enter(ana)
+            actor = await at.actor(told)
+            wrong = PasswordChange(current_password="no es esta", new_password=OTHER_PASSWORD)
+            right = PasswordChange(current_password=PASSWORD, new_password=OTHER_PASSWORD)
+            for _ in range(10):
+                with pytest.raises(Invalid, match="current_password"):
+                    await at.sign_in.change_password(actor, wrong)
+            with pytest.raises(RateLimited):
+                await at.sign_in.change_password(actor, right)
+            with pytest.raises(RateLimited):
+                await at.enter(ana)
+            await at.actor(told)
+
+    tell(story())
+
+
+def test_users_see_and_change_what_is_theirs() -> None:
+    """Section 8: the profile, the accounts, the e-mail address unless it is taken."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana, eva = await at.user(), await at.user()
+            actor = await at.actor(await at.enter(ana))
+            profile = await at.sign_in.me(actor)
+            assert (profile.user, profile.account, profile.role) == (ana, at.here, "agent")
+            places = await at.sign_in.my_accounts(actor)
+            assert [place.account_id for place in places] == [at.here.id]
+            assert all(isinstance(place, Membership) for place in places)
+            change = ProfileChange(email="luz@x.pe", display_name="Luz")
+            changed = await at.sign_in.change_profile(actor, change)
+            assert (changed.email, changed.display_name, changed.version) == ("luz@x.pe", "Luz", 2)
+            cleared = await at.sign_in.change_profile(actor, ProfileChange(display_name=None))
+            assert (cleared.display_name, cleared.version) == (None, 3)
+            assert (await at.sign_in.change_profile(actor, ProfileChange())).version == 3
+            with pytest.raises(Conflict):
+                await at.sign_in.change_profile(actor, ProfileChange(email=eva.email.upper()))
+
+    tell(story())
+
+
+@pytest.mark.parametrize(
+    ("role", "is_super", "allowed"),
+    [
+        (Role.AGENT, False, set()),
+        (Role.ADMIN, False, {"admin"}),
+        (Role.AGENT, True, {"super_admin"}),
+        (Role.ADMIN, True, {"admin", "super_admin"}),
+    ],
+)
+def test_roles_allow_what_they_say(role: Role, is_super: bool, allowed: set[str]) -> None:
+    """Section 7: the flag of those who run the service gives no role in an account."""
+
+    async def story() -> None:
+        async with gate() as at:
+            user = await at.user(role=role, is_super_admin=is_super)
+            actor = await at.actor(await at.enter(user))
+            checks: dict[str, Any] = {
+                "admin": actor.require_admin,
+                "super_admin": actor.require_super_admin,
+            }
+            for name, check in checks.items():
+                if name in allowed:
+                    check()
+                else:
+                    with pytest.raises(Forbidden, match=name):
+                        check()
+
+    tell(story())
+
+
+async def guess(at: Gate, user: User, times: int) -> None:
+    """Try wrong passwords."""
+    for _ in range(times):
+        with pytest.raises(Unauthorized):
+            await at.enter(user, "no es esta")
