@@ -3,19 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import asyncpg
 import pytest
 
+from clarin_core.domain.ids import AccountId
 from clarin_core.domain.leads import LeadQuery
 from clarin_core.domain.pipelines import NewStage
 from clarin_core.domain.tags import NewTag, TagOrigin, TagQuery
 from clarin_core.errors import Conflict, Contention, Invalid, NotFound, Unavailable
+from clarin_core.ports.small import EventPublisher
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, settle
 from clarin_postgres import PostgresStorage
 
-ABSENT = 2**62
+ABSENT = AccountId(2**62)
 
 END_ALL = """
     select pg_terminate_backend(a.pid, 5000) from pg_stat_activity a
@@ -28,17 +31,25 @@ IS_WAITING = """
         select from pg_stat_activity a
         where a.datname = current_database() and a.wait_event_type = 'Lock')"""
 
-Admin = "asyncpg.Connection[asyncpg.Record]"
+Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Story = Callable[[Tenant, Admin], Awaitable[None]]
 
 
-def tell(database: str, story: Story, **options: object) -> None:
+def tell(
+    database: str,
+    story: Story,
+    *,
+    publisher: EventPublisher | None = None,
+    guarded_reads: bool = False,
+) -> None:
     """Run a story with a fresh account and a connection of the server's administrator."""
 
     async def told() -> None:
         admin = await asyncpg.connect(database)
         try:
-            async with PostgresStorage(database, clock=lambda: NOON, **options) as storage:
+            async with PostgresStorage(
+                database, clock=lambda: NOON, publisher=publisher, guarded_reads=guarded_reads
+            ) as storage:
                 await story(await settle(storage), admin)
         finally:
             await admin.close()
@@ -70,11 +81,14 @@ def test_a_write_on_a_dead_connection_leaves_nothing(database: str) -> None:
     """R2, R29: it is Unavailable, not stored, and the next one works."""
 
     async def story(account: Tenant, admin: Admin) -> None:
-        with pytest.raises(Unavailable):
+        async def write() -> None:
             async with account.begin() as tx:
                 await tx.leads.add([draft("Luz")], at=NOON)
                 await admin.fetch(END_ALL, "clarin-service")
                 await tx.leads.add([draft("Sol")], at=NOON)
+
+        with pytest.raises(Unavailable):
+            await write()
         await account.add_lead("Mar")
         page = await account.views.leads(LeadQuery())
         assert [lead.name for lead in page.data] == ["Mar"]
@@ -87,10 +101,13 @@ def test_a_commit_on_a_dead_connection_is_unavailable(database: str) -> None:
     publisher = RecordingPublisher()
 
     async def story(account: Tenant, admin: Admin) -> None:
-        with pytest.raises(Unavailable):
+        async def write() -> None:
             async with account.begin() as tx:
                 await tx.leads.add([draft("Luz")], at=NOON)
                 await admin.fetch(END_ALL, "clarin-service")
+
+        with pytest.raises(Unavailable):
+            await write()
         assert publisher.announced(account.id) == []
         assert (await account.views.stats()).leads == 0
 
@@ -178,11 +195,14 @@ def test_a_failed_statement_cannot_be_passed_over(database: str) -> None:
     """PostgreSQL would answer COMMIT with ROLLBACK, and a caller would believe in it."""
 
     async def story(account: Tenant, admin: Admin) -> None:
-        with pytest.raises(RuntimeError, match="not committed"):
+        async def write() -> None:
             async with account.begin() as tx:
                 await tx.leads.add([draft("Luz")], at=NOON)
                 with pytest.raises(NotFound):
                     await tx.leads.add([draft(contact_id=ABSENT)], at=NOON)
+
+        with pytest.raises(RuntimeError, match="not committed"):
+            await write()
         assert (await account.views.stats()).leads == 0
 
     tell(database, story)
@@ -269,13 +289,17 @@ def test_a_claim_waits_for_the_claim_of_another(database: str) -> None:
                 ((_, is_new),) = await other.tags.claim(["vip"], origin=TagOrigin.LOCAL, at=NOON)
                 return is_new
 
-        with pytest.raises(ZeroDivisionError):
+        async def claim_in_vain() -> None:
             async with account.begin() as tx:
                 await tx.tags.claim(["vip"], origin=TagOrigin.LOCAL, at=NOON)
-                claiming = asyncio.create_task(claim())
+                claiming.append(asyncio.create_task(claim()))
                 await someone_waits(admin)
                 raise ZeroDivisionError
-        assert await claiming
+
+        claiming: list[asyncio.Task[bool]] = []
+        with pytest.raises(ZeroDivisionError):
+            await claim_in_vain()
+        assert await claiming[0]
         assert not await claim()
 
     tell(database, story)

@@ -15,6 +15,15 @@ import asyncpg
 import pytest
 
 from clarin_core.domain.contacts import ContactQuery
+from clarin_core.domain.ids import (
+    AccountId,
+    ContactId,
+    LeadId,
+    PipelineId,
+    StageId,
+    TagId,
+    UserId,
+)
 from clarin_core.domain.leads import (
     LeadFilter,
     LeadQuery,
@@ -63,46 +72,55 @@ Look = Callable[[Views], Awaitable[object]]
 Node = dict[str, Any]
 
 
-def leads(**filters: object) -> Look:
-    return lambda views: views.leads(LeadQuery(after="", **filters))
+def leads(query: LeadQuery) -> Look:
+    return lambda views: views.leads(query)
 
 
-def contacts(**filters: object) -> Look:
-    return lambda views: views.contacts(ContactQuery(after="", **filters))
+def contacts(query: ContactQuery) -> Look:
+    return lambda views: views.contacts(query)
 
 
-IN_ORDER = {
-    "leads_newest": [leads(), leads(sort=LeadSort.OLDEST), leads(created_from=NOON)],
-    "leads_updated": [leads(sort=LeadSort.UPDATED)],
-    "leads_by_status": [leads(status=LeadStatus.WON)],
-    "leads_by_source": [leads(source="csv")],
-    "leads_by_owner": [leads(assigned_to=1)],
-    "leads_by_pipeline": [leads(pipeline_id=1)],
-    "leads_by_stage": [
-        leads(stage_id=1),
-        lambda views: views.leads_by_stage(1, StageLeadQuery(after="")),
+IN_ORDER: dict[str, list[Look]] = {
+    "leads_newest": [
+        leads(LeadQuery(after="")),
+        leads(LeadQuery(after="", sort=LeadSort.OLDEST)),
+        leads(LeadQuery(after="", created_from=NOON)),
     ],
-    "leads_by_contact": [leads(contact_id=1)],
-    "leads_deleted": [leads(deleted=True)],
-    "contacts_newest": [contacts()],
-    "contacts_phoneless": [contacts(has_phone=False)],
-    "contacts_groups": [contacts(is_group=True)],
-    "stage_moves_of_lead": [lambda views: views.lead_history(1, PageQuery(after=""))],
+    "leads_updated": [leads(LeadQuery(after="", sort=LeadSort.UPDATED))],
+    "leads_by_status": [leads(LeadQuery(after="", status=LeadStatus.WON))],
+    "leads_by_source": [leads(LeadQuery(after="", source="csv"))],
+    "leads_by_owner": [leads(LeadQuery(after="", assigned_to=UserId(1)))],
+    "leads_by_pipeline": [leads(LeadQuery(after="", pipeline_id=PipelineId(1)))],
+    "leads_by_stage": [
+        leads(LeadQuery(after="", stage_id=StageId(1))),
+        lambda views: views.leads_by_stage(StageId(1), StageLeadQuery(after="")),
+    ],
+    "leads_by_contact": [leads(LeadQuery(after="", contact_id=ContactId(1)))],
+    "leads_deleted": [leads(LeadQuery(after="", deleted=True))],
+    "contacts_newest": [contacts(ContactQuery(after=""))],
+    "contacts_phoneless": [contacts(ContactQuery(after="", has_phone=False))],
+    "contacts_groups": [contacts(ContactQuery(after="", is_group=True))],
+    "stage_moves_of_lead": [lambda views: views.lead_history(LeadId(1), PageQuery(after=""))],
 }
 """Lists that are read in the order of an index, by its name."""
 
-FOUND = {
+FOUND: dict[str, list[Look]] = {
     "leads_search": [
-        leads(search="3f2a9"),
+        leads(LeadQuery(search="3f2a9")),
         lambda views: views.lead_counts(LeadFilter(search="3f2a9")),
     ],
     "contacts_search": [
-        leads(search="900 123"),
-        contacts(search="3f2a9"),
-        contacts(search="900 123"),
+        leads(LeadQuery(search="900 123")),
+        contacts(ContactQuery(search="3f2a9")),
+        contacts(ContactQuery(search="900 123")),
     ],
-    "contacts_any_phone": [leads(phone="+51900000123"), contacts(phone="+51900000123")],
-    "lead_tags_of_tag": [leads(tag_ids=frozenset([1]), tags_mode=TagsMode.ALL)],
+    "contacts_any_phone": [
+        leads(LeadQuery(phone="+51900000123")),
+        contacts(ContactQuery(phone="+51900000123")),
+    ],
+    "lead_tags_of_tag": [
+        leads(LeadQuery(tag_ids=frozenset([TagId(1)]), tags_mode=TagsMode.ALL)),
+    ],
 }
 """Lists of what few rows match, found by an index and sorted."""
 
@@ -111,15 +129,13 @@ FOUND = {
 def plan(database: str) -> Callable[[Look], Node]:
     """Return a function that tells the plan of what a look at an account reads."""
 
-    async def prepared() -> int:
+    async def prepared() -> AccountId:
         async with PostgresStorage(database, clock=lambda: NOON) as storage:
             accounts = [await settle(storage) for _ in range(3)]
             return accounts[1].id
 
     account_id = asyncio.run(prepared())
-    for text in FILL:
-        look(database, lambda connection, text=text: connection.execute(text, LEADS))
-    look(database, lambda connection: connection.execute("vacuum analyze"))
+    look(database, fill)
 
     async def sent(at: Look) -> str:
         texts: list[str] = []
@@ -134,6 +150,13 @@ def plan(database: str) -> Callable[[Look], Node]:
         return look(database, partial(generic_plan, asyncio.run(sent(at))))
 
     return explained
+
+
+async def fill(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Give each account some thousand rows."""
+    for text in FILL:
+        await connection.execute(text, LEADS)
+    await connection.execute("vacuum analyze")
 
 
 async def generic_plan(text: str, connection: "asyncpg.Connection[asyncpg.Record]") -> Node:

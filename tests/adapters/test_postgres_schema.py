@@ -10,6 +10,7 @@ import pytest
 
 import clarin_postgres
 from clarin_core.domain.contacts import ContactQuery
+from clarin_core.domain.ids import TagId
 from clarin_core.domain.leads import LeadFilter, LeadQuery, LeadSort, TagsMode
 from clarin_core.domain.members import MemberQuery
 from clarin_core.domain.tags import TagQuery
@@ -183,7 +184,7 @@ def composed(database: str) -> list[str]:
                 await account.views.leads(LeadQuery(**filters))
                 await account.views.lead_counts(LeadFilter(**filters))
             await account.views.leads(LeadQuery(deleted=True, sort=LeadSort.UPDATED))
-            await account.views.contacts(ContactQuery(search="9", tag_ids=frozenset([1])))
+            await account.views.contacts(ContactQuery(search="9", tag_ids=frozenset([TagId(1)])))
             await account.views.tags(TagQuery(search="a"))
             await account.views.members(MemberQuery(is_active=True))
 

@@ -13,7 +13,7 @@ from clarin_core.domain.ids import AccountId, TagId
 from clarin_core.domain.imports import RowOutcome, RowResult
 from clarin_core.domain.leads import StageMove
 from clarin_core.domain.tags import TagTarget
-from clarin_core.testing.tenants import NOON, Tenant, links_of, settle
+from clarin_core.testing.tenants import NOON, Tenant, draft, links_of, settle
 from clarin_postgres import PostgresSetupError, PostgresStorage
 from clarin_postgres.connection import Meter, Pool
 from clarin_postgres.reader import begin_in
@@ -54,7 +54,7 @@ async def furnish(account: Tenant) -> None:
     """Commit a row of every kind."""
     place = {"pipeline_id": account.pipeline.id, "stage_id": account.stages[0]}
     contact = await account.add_contact(name="Ana", phone="+51987654321")
-    lead = await account.add_lead(contact_id=contact.id, **place)
+    (lead,) = await account.add_leads(draft(contact_id=contact.id, **place))
     tags = await account.add_tags("vip")
     await account.link(TagTarget.LEAD, *links_of([lead.id], tags))
     await account.link(TagTarget.CONTACT, *links_of([contact.id], tags))

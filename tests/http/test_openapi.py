@@ -157,7 +157,7 @@ def test_generated_requests_get_described_answers() -> None:
         url = str(next_door.house.http.base_url).rstrip("/")
         schema = schemathesis.openapi.from_dict(DOCUMENT)
         for one in OPERATIONS:
-            if str(one) in ENDS_THE_SIGN_IN:
+            if str(one) in ENDS_THE_SIGN_IN or one.method == "PATCH":  # It is the same as PUT.
                 continue
             is_above = one.path.startswith("/api/admin/")
             ask = asking(url, next_door.house.ana if is_above else next_door.house.carla)
@@ -181,7 +181,7 @@ def fuzz(cases: SearchStrategy[AnyCase], ask: Callable[[AnyCase], None]) -> None
     """Ask some of the cases, the same ones each time."""
 
     @settings(
-        max_examples=4,
+        max_examples=3,
         deadline=None,
         database=None,
         derandomize=True,

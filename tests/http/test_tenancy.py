@@ -8,7 +8,6 @@ import json
 import re
 
 import httpx
-import pytest
 
 from clarin_core.domain.ids import ID_MAX
 from support.houses import problem, refused, tell
@@ -124,15 +123,16 @@ def test_administration_above_accounts_tells_nothing_to_others() -> None:
     tell(story)
 
 
-@pytest.mark.parametrize("field", ["account_id", "id", "is_super_admin", "version_", "created_at"])
-def test_nothing_rides_along(field: str) -> None:
+def test_nothing_rides_along() -> None:
     """TN3, section 5: a field that an operation does not take is refused, not ignored."""
 
     async def story(house: House) -> None:
-        for one in PROTECTED:
-            if one.where == "body" and one.input and field not in one.input.__struct_fields__:
-                own = await stock_of(house.ana)
-                asked = request(one, own)
+        own = await stock_of(house.ana)
+        takers = [one for one in PROTECTED if one.input and one.where == "body"]
+        for one in takers:
+            asked = request(one, own)
+            known = one.input.__struct_fields__ if one.input else ()
+            for field in {"account_id", "id", "is_super_admin", "deleted_at"}.difference(known):
                 body = {**(asked.body or {}), field: house.carla.account_id}
                 answer = await house.ana.ask(one.method, asked.url, json=body)
                 refused(answer, 422, "validation_failed", field)

@@ -83,7 +83,9 @@ class Line:
         self.meter.statements += 1
         self.meter.watch(text)
         started = perf_counter()
-        rows = await _asked(text, self.connection.fetch(text, *arguments, timeout=timeout_s))
+        rows = await _asked(
+            text, lambda: self.connection.fetch(text, *arguments, timeout=timeout_s)
+        )
         if (taken := perf_counter() - started) > _SLOW_S:
             _log.warning("%s took %.0f ms", name_of(text), taken * 1000)
         return rows
@@ -95,7 +97,7 @@ class Line:
 
     async def control(self, text: str) -> str:
         """Begin or end a transaction; return what PostgreSQL calls that which it did."""
-        return await _asked(text, self.connection.execute(text))
+        return await _asked(text, lambda: self.connection.execute(text))
 
     @asynccontextmanager
     async def transaction(self, begin: str) -> AsyncIterator[None]:
@@ -155,7 +157,7 @@ class Pool:
         if self._pool is None:
             raise Unavailable(POSTGRES)
         pool = self._pool
-        connection = await _asked("-- pool.acquire", pool.acquire(timeout=_ACQUIRE_S))
+        connection = await _asked("-- pool.acquire", lambda: pool.acquire(timeout=_ACQUIRE_S))
         try:
             yield Line(connection, self._meter)
         finally:
@@ -183,10 +185,13 @@ def name_of(text: str) -> str:
     return text.lstrip().partition("\n")[0].removeprefix("-- ")
 
 
-async def _asked(text: str, answer: Awaitable[T]) -> T:
-    """Wait for the driver; raise its errors in the core's words, without a trace of values."""
+async def _asked(text: str, ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the driver; raise its errors in the core's words, without a trace of values.
+
+    A dead connection raises before there is anything to wait for.
+    """
     try:
-        return await answer
+        return await ask()
     except DRIVER_ERRORS as error:
         raise translated(error, name_of(text)) from None
 

@@ -106,7 +106,8 @@ _OPEN_IN = """-- leads.open_in
     order by l.contact_id, l.created_at, l.id"""
 _OF_CONTACTS = f"""-- leads.of_contacts
     select {LEAD} from leads l
-    where l.account_id = $1 and l.contact_id in (select unnest($2::bigint[])) and l.deleted_at is null
+    where l.account_id = $1 and l.contact_id in (select unnest($2::bigint[]))
+        and l.deleted_at is null
     order by l.id for no key update"""
 _BY_KOMMO = f"""-- leads.by_kommo
     select {LEAD} from leads l

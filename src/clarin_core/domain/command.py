@@ -65,7 +65,7 @@ def text_rules(command: type[Struct]) -> Mapping[str, _TextRule]:
     return {field: rule for field, rule in rules.items() if rule is not None}
 
 
-def _text_rule(hint: Any) -> _TextRule | None:
+def _text_rule(hint: object) -> _TextRule | None:
     if get_origin(hint) is not Annotated:
         nested = (_text_rule(part) for part in get_args(hint))
         return next((rule for rule in nested if rule is not None), None)

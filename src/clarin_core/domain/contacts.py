@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from clarin_core.domain.phone import PhoneNumber
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clarin_core.domain.command import Age, Change, Command, Email, Name, Notes, Phone, ShortName
 from clarin_core.domain.entity import Perishable
 from clarin_core.domain.ids import ContactId, KommoId, TagId
 from clarin_core.domain.paging import PageQuery, SearchText
+from clarin_core.domain.phone import PhoneNumber
 from clarin_core.errors import Invalid
 
 

@@ -270,9 +270,19 @@ def _apply_tags(state: State, event: Event) -> None:
         case TagRenamed():
             state.tags[event.tag.id] = event.tag
         case TagDeleted():
-            del state.tags[event.tag_id]
-            for links in (state.lead_tags, state.contact_tags):
-                links -= {link for link in links if link.tag_id == event.tag_id}
+            _remove_tag(state, event.tag_id)
+        case _:
+            _apply_links(state, event)
+
+
+def _remove_tag(state: State, tag_id: TagId) -> None:
+    del state.tags[tag_id]
+    for links in (state.lead_tags, state.contact_tags):
+        links -= {link for link in links if link.tag_id == tag_id}
+
+
+def _apply_links(state: State, event: Event) -> None:
+    match event:
         case LeadTagged():
             state.lead_tags |= set(event.links)
         case LeadUntagged():

@@ -13,7 +13,6 @@ from clarin_core.ports.directory import Directory
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 
-
 EVENTS_KEPT_MAX = 100_000
 
 

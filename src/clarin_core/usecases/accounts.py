@@ -134,9 +134,7 @@ class AccountUseCases:
             await _join(directory, user_id, new)
             return await directory.users.memberships(user_id)
 
-    async def end_membership(
-        self, actor: Actor, user_id: UserId, account_id: AccountId
-    ) -> None:
+    async def end_membership(self, actor: Actor, user_id: UserId, account_id: AccountId) -> None:
         """Stop a user from working in an account."""
         actor.require_super_admin()
         async with self.storage.begin(account_id, actor.origin) as tx:
@@ -167,9 +165,7 @@ async def open_account(directory: Directory, new: NewAccount, *, at: datetime) -
     return account
 
 
-async def enrol(
-    directory: Directory, new: NewUser, password_hash: str, *, at: datetime
-) -> User:
+async def enrol(directory: Directory, new: NewUser, password_hash: str, *, at: datetime) -> User:
     """Store a user and the first membership, if an account is named."""
     draft = User(
         id=UserId(0),

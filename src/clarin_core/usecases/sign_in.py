@@ -317,4 +317,3 @@ def _kept(family: str, secret: str) -> bytes:
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
-

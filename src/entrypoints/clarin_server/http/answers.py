@@ -61,7 +61,7 @@ def request_id_of(request: Request | None) -> str:
     return known
 
 
-def answer(value: Any, status: int, request_id: str) -> HTTPResponse:
+def answer(value: object, status: int, request_id: str) -> HTTPResponse:
     """Return a value as JSON; a page's place in the log goes into the header Clarin-Seq."""
     headers = {**HEADERS, "X-Request-ID": request_id}
     if value is None:

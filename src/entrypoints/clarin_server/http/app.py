@@ -88,7 +88,14 @@ def _add_routes(app: App) -> None:
         template = path.replace("<", "{").replace(">", "}")
         name = f"{method}{path}".translate(str.maketrans("/<>-", "____"))
         watched = observer.watch(template, handler)
-        app.add_route(watched, path, methods=methods, name=name, stream=True)
+        app.add_route(
+            watched,
+            path,
+            methods=methods,
+            name=name,
+            stream=True,
+            error_format="json",  # Without it Sanic parses the handler's source to find out.
+        )
 
     for row in ROWS:
         add(row.method, f"/api{row.path}", bind(row, services))

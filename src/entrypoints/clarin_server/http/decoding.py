@@ -103,7 +103,7 @@ def _pairs(query: str) -> dict[str, list[str]]:
     return found
 
 
-def _value(name: str, texts: list[str], type_: Any) -> Any:
+def _value(name: str, texts: list[str], type_: object) -> object:
     if _is_collection(type_):
         return [part for text in texts for part in text.split(",")]
     if len(texts) > 1:
@@ -111,7 +111,7 @@ def _value(name: str, texts: list[str], type_: Any) -> Any:
     return texts[0]
 
 
-def _is_collection(type_: Any) -> bool:
+def _is_collection(type_: object) -> bool:
     if get_origin(type_) in (list, tuple, set, frozenset):
         return True
     return any(_is_collection(part) for part in get_args(type_))

@@ -1,7 +1,7 @@
 """What is measured and logged of a request, and how its errors become answers."""
 
+import logging
 from time import perf_counter
-from typing import Any
 
 import structlog
 from sanic import HTTPResponse, Request
@@ -61,7 +61,8 @@ def failure(error: BaseException, request: Request | None) -> HTTPResponse:
 
 
 def _log_request(request: Request, template: str, status: int, seconds: float) -> None:
-    _level(request.method, status)(
+    _log.log(
+        _level(request.method, status),
         "request",
         method=request.method,
         route=template,
@@ -72,12 +73,8 @@ def _log_request(request: Request, template: str, status: int, seconds: float) -
     )
 
 
-def _level(method: str, status: int) -> Any:
+def _level(method: str, status: int) -> int:
     """Return how loudly to log: what changes or fails is said, what only reads is whispered."""
     if status >= 500:
-        level = _log.error
-    elif method in ("GET", "HEAD") and status < 400:
-        level = _log.debug
-    else:
-        level = _log.info
-    return level
+        return logging.ERROR
+    return logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO

@@ -99,7 +99,7 @@ class _Schemas:
             if {"data", "limit", "seq"} <= set(schema.get("properties", ())):
                 del schema["properties"]["seq"]  # It travels in the header Clarin-Seq.
 
-    def of(self, type_: Any) -> Schema:
+    def of(self, type_: object) -> Schema:
         """Return the schema of a type."""
         return self._of[repr(type_)]
 
@@ -156,7 +156,7 @@ def _in_query(fields: Schema) -> list[Schema]:
     ]
 
 
-def _responses(status: int, schemas: _Schemas, answer: Any) -> Schema:
+def _responses(status: int, schemas: _Schemas, answer: object) -> Schema:
     good: Schema = {"description": "done"}
     if answer is not type(None):
         good["content"] = {"application/json": {"schema": schemas.of(answer)}}

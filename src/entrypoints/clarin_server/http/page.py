@@ -109,11 +109,7 @@ def _type(schema: Schema) -> str:
         return " | ".join(map(str, schema["enum"]))
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
-    bounds = [
-        f"{word} {schema[key]}"
-        for key, word in _BOUNDS.items()
-        if key in schema
-    ]
+    bounds = [f"{word} {schema[key]}" for key, word in _BOUNDS.items() if key in schema]
     return " ".join([str(schema.get("format") or schema.get("type", "any")), *bounds])
 
 

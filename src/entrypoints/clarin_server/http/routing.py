@@ -87,7 +87,7 @@ def _operation(row: Row, services: Services) -> Callable[..., Awaitable[Any]]:
         owner = services.owner_of(row.owner)
         return getattr(owner, name)  # type: ignore[no-any-return]  # its hints are the row's
 
-    async def read(actor: Actor, **arguments: Any) -> Any:
+    async def read(actor: Actor, **arguments: object) -> object:
         return await getattr(services.storage.views(actor.account_id), name)(**arguments)
 
     return read
@@ -101,7 +101,7 @@ def _from_path(row: Row, name: str) -> Callable[[str], Any]:
     return lambda text: decode_id(name, text)
 
 
-def _word(name: str, text: str, hint: type) -> Any:
+def _word(name: str, text: str, hint: type) -> object:
     try:
         return msgspec.convert(text, hint)
     except msgspec.ValidationError as error:
@@ -119,7 +119,7 @@ def _with_precondition(request: Request, change: Change) -> Change:
     return msgspec.structs.replace(change, version=int(digits))
 
 
-async def _patiently(call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]) -> Any:
+async def _patiently(call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]) -> object:
     """Try again what nothing came of because others changed the same rows."""
     for _ in range(_TRIES - 1):
         try:

@@ -15,7 +15,5 @@ PIPELINES = (
     put("/pipelines/<pipeline_id>/stages/reorder", PipelineUseCases.reorder),
     put("/pipelines/<pipeline_id>/stages/<stage_id>", PipelineUseCases.update_stage),
     patch("/pipelines/<pipeline_id>/stages/<stage_id>", PipelineUseCases.update_stage),
-    delete(
-        "/pipelines/<pipeline_id>/stages/<stage_id>", PipelineUseCases.delete_stage, status=200
-    ),
+    delete("/pipelines/<pipeline_id>/stages/<stage_id>", PipelineUseCases.delete_stage, status=200),
 )
