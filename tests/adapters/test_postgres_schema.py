@@ -20,7 +20,7 @@ from clarin_postgres import PostgresStorage
 from support.catalogue import ABOVE_ACCOUNTS, rows, tenant_tables
 
 FOR_ALL_ACCOUNTS = {
-    "accounts.add", "storage.pending_imports", "storage.positions", "storage.purge_contacts",
+    "accounts.add", "storage.outdated", "storage.pending_imports", "storage.positions", "storage.purge_contacts",
     "storage.purge_events", "storage.purge_leads", "storage.standings", "storage.trim",
     "users.memberships",
 }  # fmt: skip

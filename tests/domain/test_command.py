@@ -30,10 +30,10 @@ class _LetterChange(Change, frozen=True, kw_only=True):
     body: Notes | UnsetType | None = UNSET
 
 
-@given(title=names())
+@given(title=names().filter(lambda title: len(title) < 250))
 def test_texts_are_cleaned_however_a_command_is_made(title: str) -> None:
     """Section 1: by a constructor, from JSON, and from values."""
-    raw = {"title": f"  {title} ", "body": "uno\r\ndos "}
+    raw: dict[str, Any] = {"title": f"  {title} ", "body": "uno\r\ndos "}
     made = [
         _Letter(**raw),
         msgspec.json.decode(msgspec.json.encode(raw), type=_Letter),
@@ -55,7 +55,7 @@ def test_each_text_has_its_own_rule() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"title": " "}, {"title": "x" * 256}, {"aside": "a\nb"}, {"body": "\0"}]
 )
-def test_a_wrong_text_names_its_field(wrong: dict[str, str]) -> None:
+def test_a_wrong_text_names_its_field(wrong: dict[str, Any]) -> None:
     """Section 13: 422 with the field."""
     with pytest.raises(Invalid) as refusal:
         _Letter(**{"title": "Luz", **wrong})

@@ -14,7 +14,9 @@ from clarin_core.domain.paging import PageQuery, read_cursor, write_cursor
 from clarin_core.domain.tags import TagQuery
 from clarin_core.errors import Malformed
 
-KEYS = st.lists(st.integers(-(2**63), 2**63 - 1) | st.text() | st.booleans() | st.none(), max_size=3)
+KEYS = st.lists(
+    st.integers(-(2**63), 2**63 - 1) | st.text() | st.booleans() | st.none(), max_size=3
+)
 SCOPES = st.binary(max_size=20)
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import socket
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -83,10 +85,14 @@ def test_a_request_in_flight_is_answered() -> None:
             house = await stack.enter_async_context(serving(storage))
             address = house.http.base_url
             async with httpx.AsyncClient(base_url=address) as client:
+                idle, writer = await asyncio.open_connection(address.host, address.port)
                 asking = asyncio.create_task(client.get("/ready"))
                 await storage.asked.wait()
                 stopping = asyncio.create_task(stack.aclose())
-                await refusal(address)
+                assert await idle.read() == b""
+                writer.close()
+                with pytest.raises(ConnectionRefusedError):
+                    await asyncio.open_connection(address.host, address.port)
                 storage.answer.set()
                 assert (await asking).status_code == 200
                 await stopping
@@ -132,7 +138,7 @@ def test_sockets_are_told_to_come_back() -> None:
 
 
 @pytest.mark.parametrize("run_", [run, asyncio.run])
-def test_nothing_is_left(run_: "type[run]") -> None:
+def test_nothing_is_left(run_: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """No task survives: of idle, half-open and silent connections, of live and closed sockets."""
 
     async def story() -> None:
@@ -164,10 +170,7 @@ def test_a_failure_inside_is_a_stop_too() -> None:
         async with serving() as house:
             before, app = asyncio.all_tasks(), app_of(house)
             with pytest.raises(ZeroDivisionError):
-                async with listen(app, HERE, 0) as (host, port):
-                    _, writer = await asyncio.open_connection(host, port)
-                    raise ZeroDivisionError
-            writer.close()
+                await fail_inside(app)
             assert asyncio.all_tasks() == before
             assert not is_registered(app)
 
@@ -179,19 +182,17 @@ def app_of(house: House) -> App:
     return create_app(house.services, Settings(), Metrics())
 
 
+async def fail_inside(app: App) -> None:
+    """Listen, let somebody connect, and fail."""
+    async with listen(app, HERE, 0) as (host, port):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        raise ZeroDivisionError
+
+
 def is_registered(app: App) -> bool:
     """Return whether Sanic still knows the application."""
     try:
         return Sanic.get_app(app.name) is app
     except SanicException:
         return False
-
-
-async def refusal(address: httpx.URL) -> None:
-    """Return when nobody listens at an address any more."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(address.host, address.port)
-        except ConnectionRefusedError:
-            return
-        writer.close()

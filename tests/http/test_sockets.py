@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -46,7 +47,9 @@ NONSENSE: list[str | bytes] = [
 
 
 @pytest.mark.parametrize("run_", [run, asyncio.run])
-def test_a_bearer_header_opens_a_socket(run_: Any) -> None:
+def test_a_bearer_header_opens_a_socket(
+    run_: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
     """Section 9: on the loop of production and on the one of the standard library."""
 
     async def story() -> None:

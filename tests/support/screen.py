@@ -55,12 +55,19 @@ class Screen:
 
     async def goodbye(self) -> tuple[int, str]:
         """Hear all the rest; return the code and the reason with which the server closed."""
-        try:
-            while True:
-                await self.socket.recv()
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None, "the server hung up without a word"
-            return closed.rcvd.code, closed.rcvd.reason
+        async for _ in self.rest():
+            pass
+        closed = self.socket.protocol.close_rcvd
+        assert closed is not None, "the server hung up without a word"
+        return closed.code, closed.reason
+
+    async def rest(self) -> AsyncIterator[Frame]:
+        """Yield all that comes until the end."""
+        while True:
+            try:
+                yield await self.hear()
+            except ConnectionClosed:
+                return
 
 
 @asynccontextmanager

@@ -95,8 +95,8 @@ def test_a_slug_belongs_to_one_account() -> None:
             sol = await at.accounts.create_account(at.root, NewAccount(name="Sol", slug="sol"))
             with pytest.raises(Conflict):
                 await at.accounts.create_account(at.root, NewAccount(name="Otro", slug="sol"))
+            change = TenantChange(slug="sol")
             with pytest.raises(Conflict):
-                change = TenantChange(slug="sol")
                 await at.accounts.update_account(at.root, at.here.id, change)
             await at.accounts.update_account(at.root, sol.id, TenantChange(slug=None))
             changed = await at.accounts.update_account(

@@ -64,7 +64,7 @@ def test_filling_overwrites_nothing(draft: ContactDraft, more: ContactDraft) -> 
     """CT2, CT12: what was known stays, what was empty is taken, and is named."""
     values = {field: getattr(draft, field) for field in draft.__struct_fields__}
     offered = {field: getattr(more, field) for field in more.__struct_fields__}
-    life = {"created_at": NOON, "updated_at": NOON, "version": 1}
+    life: dict[str, Any] = {"created_at": NOON, "updated_at": NOON, "version": 1}
     contact = Contact(id=ContactId(1), **life, **values)
     changed = contact.fill(offered, at=LATER)
     for field, before in values.items():

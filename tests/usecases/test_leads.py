@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from msgspec import UNSET
 
 from clarin_core.domain.contacts import NewContact
 from clarin_core.domain.events import LeadAssigned, LeadMoved, LeadUpdated, replay
-from clarin_core.domain.ids import ContactId, LeadId, StageId, TagId, UserId
+from clarin_core.domain.ids import ContactId, LeadId, TagId, UserId
 from clarin_core.domain.leads import (
     LeadChange,
     LeadIds,
@@ -24,7 +23,7 @@ from clarin_core.domain.leads import (
 from clarin_core.domain.paging import PageQuery
 from clarin_core.domain.pipelines import NewPipeline, NewStage
 from clarin_core.domain.tags import NewTag
-from clarin_core.errors import ClarinError, Conflict, Forbidden, Invalid, NotFound
+from clarin_core.errors import Conflict, Forbidden, Invalid, NotFound
 from clarin_core.testing.strategies import custom_fields, emails, maybe, names, texts
 from support.desk import Desk, tell
 
@@ -364,8 +363,8 @@ def test_a_phone_of_another_contact_cannot_be_taken() -> None:
         ana = await desk.contacts.create(desk.agent, NewContact(name="Ana", phone="987000111"))
         lead = await desk.leads.create(desk.agent, NewLead(name="Luz", phone=PHONE))
         await desk.news()
+        change = LeadChange(phone="987000111", notes="x")
         with pytest.raises(Conflict) as refusal:
-            change = LeadChange(phone="987000111", notes="x")
             await desk.leads.update(desk.agent, lead.id, change)
         assert (refusal.value.code, refusal.value.id) == ("duplicate_contact", ana.id)
         assert await desk.tenant.views.lead(lead.id) == lead
@@ -386,7 +385,7 @@ def test_a_lead_without_a_contact_gets_one_with_its_first_value() -> None:
         assert await desk.news() == []
         change = LeadChange(phone=PHONE, email=None)
         known = await desk.leads.update(desk.agent, lead.id, change)
-        created, updated = await desk.news()
+        _, updated = await desk.news()
         assert isinstance(updated, LeadUpdated)
         assert updated.changed == ["contact_id", "phone"]
         assert (known.version, known.phone, known.contact_name) == (2, KEPT, "Luz")
@@ -405,8 +404,8 @@ def test_a_lead_can_change_its_contact() -> None:
         assert (moved.contact_name, moved.phone) == ("Ana", "+51987000111")
         alone = await desk.leads.update(desk.agent, lead.id, LeadChange(contact_id=None))
         assert (alone.contact_id, alone.phone, alone.name) == (None, None, "Luz")
+        change = LeadChange(contact_id=ContactId(10**6))
         with pytest.raises(NotFound, match="contact"):
-            change = LeadChange(contact_id=ContactId(10**6))
             await desk.leads.update(desk.agent, lead.id, change)
 
     tell(story())
@@ -504,8 +503,8 @@ def test_tags_come_with_the_lead() -> None:
         await desk.news()
         with pytest.raises(Forbidden):
             await desk.leads.create(desk.agent, NewLead(name="Sol", tags=frozenset({"nuevo"})))
+        new = NewLead(name="Sol", tag_ids=frozenset({vip.id, TagId(10**6)}))
         with pytest.raises(NotFound):
-            new = NewLead(name="Sol", tag_ids=frozenset({vip.id, TagId(10**6)}))
             await desk.leads.create(desk.agent, new)
         assert await desk.news() == []
         both = NewLead(name="Sol", tags=frozenset({"zeta", "alfa"}))

@@ -100,8 +100,8 @@ def test_an_order_names_every_stage_once() -> None:
             [one, two, desk.tenant.stages[0]],
             [one, two, three, desk.tenant.stages[0]],
         ):
+            order = StageOrder(stage_ids=wrong)
             with pytest.raises(Invalid, match="stage_ids"):
-                order = StageOrder(stage_ids=wrong)
                 await desk.pipelines.reorder(desk.admin, pipeline.id, order)
         assert await desk.tenant.views.pipeline(pipeline.id) == pipeline
 
@@ -125,8 +125,8 @@ def test_there_is_always_one_default() -> None:
             assert ids == (told if told is not None else [second.id, first.id])
         with pytest.raises(Invalid, match="is_default"):
             PipelineChange(is_default=False)
+        change = PipelineChange(is_default=True, version=99)
         with pytest.raises(Conflict):
-            change = PipelineChange(is_default=True, version=99)
             await desk.pipelines.update(desk.admin, second.id, change)
         assert await defaults(desk) == [first.id]
 
@@ -150,8 +150,8 @@ def test_a_pipeline_is_changed_only_by_what_differs() -> None:
             changed = await desk.pipelines.update(desk.admin, pipeline.id, change)
             assert (changed.version, len(await desk.news())) == (version, told)
         assert (changed.name, changed.description) == ("Dos", None)
+        change = PipelineChange(name="dos")
         with pytest.raises(Conflict) as refusal:
-            change = PipelineChange(name="dos")
             await desk.pipelines.update(desk.admin, desk.tenant.pipeline.id, change)
         assert refusal.value.code == "duplicate_pipeline"
 
@@ -276,8 +276,8 @@ def test_the_last_stage_stays() -> None:
         desk = await Desk.open()
         alone = NewPipeline(name="Uno", stages=(NewStage(name="a"),))
         pipeline = await desk.pipelines.create(desk.admin, alone)
+        removal = Removal(move_to=desk.tenant.stages[0])
         with pytest.raises(Conflict) as refusal:
-            removal = Removal(move_to=desk.tenant.stages[0])
             await desk.pipelines.delete_stage(
                 desk.admin, pipeline.id, pipeline.stages[0].id, removal
             )

@@ -80,8 +80,8 @@ def test_every_mismatch_gets_one_answer(login: str, password: str) -> None:
             await at.user(username="ana")
             asleep = await at.user(username="dormida")
             await at.accounts.update_user(at.root, asleep.id, UserChange(is_active=False))
-            with pytest.raises(Unauthorized, match="^user name or password is wrong$"):
-                credentials = Credentials(username=login, password=password)
+            credentials = Credentials(username=login, password=password)
+            with pytest.raises(Unauthorized, match=r"^user name or password is wrong$"):
                 await at.sign_in.login(credentials, address=ADDRESS)
 
     tell(story())
@@ -145,8 +145,8 @@ def test_an_address_has_fifty_tries_over_all_names() -> None:
             ana = await at.user()
             for number in range(50):
                 await at.enter(ana)
+                unknown = Credentials(username=f"nadie{number}", password=PASSWORD)
                 with pytest.raises(Unauthorized):
-                    unknown = Credentials(username=f"nadie{number}", password=PASSWORD)
                     await at.sign_in.login(unknown, address=ADDRESS)
             with pytest.raises(RateLimited):
                 await at.enter(ana)

@@ -194,7 +194,7 @@ def test_leads_are_found_by_their_tags() -> None:
     async def story() -> None:
         desk = await Desk.open()
         tags = [await desk.tags.create(desk.admin, NewTag(name=name)) for name in "abc"]
-        ids = {}
+        ids: dict[tuple[int, ...], int] = {}
         for places in ((), (0,), (0, 1), (1,), (2,)):
             lead = await somebody(desk, TagTarget.LEAD)
             ids[places] = lead

@@ -34,6 +34,7 @@ _ACQUIRE_S = 2
 _COMMAND_S = 5
 _CLOSE_S = 5
 _SLOW_S = 0.25
+_STATEMENTS_MAX = 300  # More than there are: what is in use stays prepared.
 _SETTINGS = {
     "statement_timeout": "4s",
     "lock_timeout": "2s",
@@ -131,6 +132,7 @@ class Pool:
             max_size=self._size,
             timeout=CONNECT_S,
             command_timeout=_COMMAND_S,
+            statement_cache_size=_STATEMENTS_MAX,
             connection_class=_Connection,
             init=_speak_json,
             target_session_attrs=SessionAttribute.primary,

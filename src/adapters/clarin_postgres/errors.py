@@ -12,20 +12,26 @@ from clarin_core.errors import Conflict, Contention, Invalid, NotFound, Unavaila
 _log = logging.getLogger("clarin_postgres")
 
 POSTGRES = "postgresql"
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.TargetServerAttributeNotMatched,  # Where the primary was, there is a standby now.
+    OSError,
+    TimeoutError,
+)
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
-    asyncpg.ReadOnlySQLTransactionError,  # The server has become a standby.
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TargetServerAttributeNotMatched,
     ConnectionError,
 )
 _REFUSED = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.TargetServerAttributeNotMatched,
 )
 
 _UNKNOWN_ACCOUNT = "CL404"

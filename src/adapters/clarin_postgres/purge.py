@@ -1,12 +1,12 @@
 """What a purge takes away, from all accounts at once.
 
-Each statement is a transaction of its own, and none of them holds what a writer waits for: a
-log is declared trimmed first and loses its rows then.
+Each statement is a transaction of its own, and none of them holds for long what a writer waits
+for: where logs are to begin is found out first, declared then, and the rows go last.
 """
 
 from datetime import datetime
 
-from clarin_postgres.connection import Line
+from clarin_postgres.connection import Line, Row
 
 _PATIENCE_S = 600
 _BEGIN = f"-- begin\nbegin; set local statement_timeout = '{_PATIENCE_S}s'"
@@ -21,17 +21,20 @@ _SESSIONS = """-- storage.purge_sessions
     delete from sessions s where coalesce(s.revoked_at, s.expires_at) < $1"""
 _TICKETS = """-- storage.purge_tickets
     delete from tickets t where t.expires_at < $1"""
-_TRIM = """-- storage.trim
-    update account_stream s set trimmed_to = old.last_seq
-    from (
-        select o.account_id, greatest(o.last_seq - $2, coalesce((
+_OUTDATED = """-- storage.outdated
+    select o.account_id, o.seq from (
+        select s.account_id, s.trimmed_to, greatest(s.last_seq - $2, coalesce((
             select e.seq - 1 from event_log e
-            where e.account_id = o.account_id and e.seq > o.trimmed_to and e.at >= $1
+            where e.account_id = s.account_id and e.seq > s.trimmed_to and e.at >= $1
             order by e.seq limit 1
-        ), o.last_seq)) as last_seq
-        from account_stream o where o.trimmed_to < o.last_seq
-    ) old
-    where s.account_id = old.account_id and s.trimmed_to < old.last_seq"""
+        ), s.last_seq)) as seq
+        from account_stream s where s.trimmed_to < s.last_seq
+    ) o
+    where o.seq > o.trimmed_to"""
+_TRIM = """-- storage.trim
+    update account_stream s set trimmed_to = o.seq
+    from unnest($1::bigint[], $2::bigint[]) as o(account_id, seq)
+    where s.account_id = o.account_id and s.trimmed_to < o.seq"""
 _EVENTS = """-- storage.purge_events
     delete from event_log e using account_stream s
     where s.account_id = e.account_id and e.seq <= s.trimmed_to"""
@@ -43,11 +46,13 @@ async def purge(
     """Remove what was deleted or ended, and trim the logs, before these times."""
     for text in (_LEADS, _CONTACTS, _SESSIONS, _TICKETS):
         await _run(line, text, deleted_before)
-    await _run(line, _TRIM, events_before, events_kept_max)
+    outdated = await _run(line, _OUTDATED, events_before, events_kept_max)
+    accounts, seqs = [row["account_id"] for row in outdated], [row["seq"] for row in outdated]
+    await _run(line, _TRIM, accounts, seqs)
     await _run(line, _EVENTS)
 
 
-async def _run(line: Line, text: str, *arguments: object) -> None:
+async def _run(line: Line, text: str, *arguments: object) -> list[Row]:
     """Run a statement with more patience than a request has."""
     async with line.transaction(_BEGIN):
-        await line.fetch(text, *arguments, timeout_s=_PATIENCE_S)
+        return await line.fetch(text, *arguments, timeout_s=_PATIENCE_S)

@@ -136,14 +136,14 @@ class Room:
         if self._following.locked():
             return  # It reads as far as the last hint, and sees those that come meanwhile.
         async with self._following:
-            while self.cursor < (wanted := self._wanted):
+            while self.cursor < self._wanted:
                 history = self._history
                 events = await self._read(self.cursor)
                 if history != self._history:
                     continue
                 for recorded in events:
                     self._deliver(recorded.seq, frame_of(self.account_id, recorded))
-                if not events and wanted == self._wanted:
+                if not events:
                     self._wanted = self.cursor  # The hint was early; the poll will see it.
                 await asyncio.sleep(0)
 

@@ -1,6 +1,7 @@
 """OpenAPI 3.1 from the same rows that route, encoded once, and its page for people."""
 
 import inspect
+import re
 from collections.abc import Iterable
 from enum import Enum
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from clarin_server.http.page import docs_page
 from clarin_server.http.routes import ROWS
 from clarin_server.http.rows import Row
 
+_RULES = re.compile(r" \((?:[A-Z]{1,2}\d+(?:, )?)+\)")  # Of no interest to who calls.
 _REF = "#/components/schemas/{name}"
 _ERROR = {
     "type": "object",
@@ -110,7 +112,7 @@ class _Schemas:
 
 
 def _operation(row: Row, schemas: _Schemas) -> Schema:
-    text = inspect.getdoc(row.operation) or ""
+    text = _RULES.sub("", inspect.getdoc(row.operation) or "")
     summary, _, rest = text.partition("\n")
     suffix = "_patch" if row.method == "PATCH" else ""
     operation: Schema = {

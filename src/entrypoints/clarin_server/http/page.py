@@ -1,5 +1,6 @@
 """The OpenAPI document as one readable page: no script, nothing from another host."""
 
+import re
 from html import escape
 from itertools import groupby
 from typing import Any
@@ -12,11 +13,13 @@ nav a { margin-right: 1rem } a { color: var(--key) }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; padding: .4rem .8rem }
 summary { cursor: pointer } summary span { color: #888 }
 code, pre { font: 14px/1.4 ui-monospace, monospace }
-b.method { display: inline-block; width: 4.2rem; color: var(--key) }
+b.method { display: inline-block; width: 4.8rem; color: var(--key) }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 }
 td, th { text-align: left; border-bottom: 1px solid var(--line); padding: .2rem .5rem .2rem 0 }
 pre { background: var(--soft); padding: .6rem; border-radius: 6px; overflow-x: auto }
 """
+
+_CODE = re.compile(r"`([^`]+)`")
 
 Schema = dict[str, Any]
 
@@ -39,10 +42,15 @@ def docs_page(document: Schema) -> str:
         "<meta name=viewport content='width=device-width'>"
         f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style>"
         f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>"
-        f"<p>{escape(info['description'])}</p>"
+        f"<p>{_prose(info['description'])}</p>"
         "<p>The same as data: <a href=/openapi.json>/openapi.json</a></p>"
         f"<nav>{links}</nav>{''.join(parts)}</html>"
     )
+
+
+def _prose(text: str) -> str:
+    """Return text as HTML, with what stands between ticks as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _group(tag: str, operations: list[tuple[str, str, str, Schema]], schemas: Schema) -> str:
@@ -53,9 +61,9 @@ def _group(tag: str, operations: list[tuple[str, str, str, Schema]], schemas: Sc
 def _operation(method: str, path: str, operation: Schema, schemas: Schema) -> str:
     head = (
         f"<summary><b class=method>{method}</b><code>{escape(path)}</code> "
-        f"<span>{escape(operation['summary'])}</span></summary>"
+        f"<span>{_prose(operation['summary'])}</span></summary>"
     )
-    text = f"<p>{escape(operation['description'])}</p>" if "description" in operation else ""
+    text = f"<p>{_prose(operation['description'])}</p>" if "description" in operation else ""
     access = "" if operation.get("security") == [] else "<p>Needs a bearer token.</p>"
     inputs = _table("Parameters", [_parameter(p) for p in operation.get("parameters", ())])
     body = _body(operation, schemas)
