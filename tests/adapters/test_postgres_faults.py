@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -73,6 +74,37 @@ def test_a_read_is_tried_on_another_connection(database: str) -> None:
         assert await admin.fetch(END_ALL, "clarin-reader")
         found = await asyncio.gather(*(account.views.lead(lead.id) for _ in range(8)))
         assert {view.id for view in found} == {lead.id}
+
+    tell(database, story)
+
+
+def test_a_read_that_is_cut_off_is_tried_again(database: str) -> None:
+    """R29: its connection dies while the answer is on its way."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        lead = await account.add_lead()
+        async with admin.transaction():
+            await admin.execute("lock table leads in access exclusive mode")
+            reading = asyncio.create_task(account.views.lead(lead.id))
+            await someone_waits(admin)
+            await admin.fetch(END_ALL, "clarin-reader")
+        assert (await reading).id == lead.id
+
+    tell(database, story)
+
+
+def test_a_server_that_became_a_standby_is_left(database: str) -> None:
+    """Section 3: after a failover the old primary keeps its connections, and refuses to write."""
+    name = urlsplit(database).path.removeprefix("/")
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        await admin.execute(f"alter database {name} set default_transaction_read_only = on")
+        await admin.fetch(END_ALL, "clarin-service")
+        async with account.begin():
+            await admin.execute(f"alter database {name} reset default_transaction_read_only")
+        with pytest.raises(Unavailable):
+            await account.add_lead()
+        await account.add_lead()
 
     tell(database, story)
 

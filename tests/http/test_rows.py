@@ -205,7 +205,10 @@ def test_what_does_not_exist_is_not_found() -> None:
     async def story(house: House) -> None:
         for path in ("/", "/api", "/api/nothing", "/api//leads", "/leads", "/api/leads/1/x"):
             refused(await house.ana.ask("GET", path), 404, "not_found")
-        for text in ("0", "-1", "01", "1.0", "1e3", "x", "٣", str(2**63), "9" * 30, "%31", "1%00"):
+        known = (await house.ana.post("/api/leads", name="Luz"))["id"]
+        assert (await house.ana.ask("GET", f"/api/leads/{known}")).status_code == 200
+        spelt = (f"0{known}", f"+{known}", f"{known}.0", f"%3{known}", f"{known}%20", f"{known}%00")
+        for text in (*spelt, "0", "-1", "1e3", "x", "٣", str(2**63), str(2**64 + known), "9" * 30):
             refused(await house.ana.ask("GET", f"/api/leads/{text}"), 404, "not_found")
 
     tell(story)

@@ -79,9 +79,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """A running service. Ana administers all of it and the first account, where Beto is an agent;
+    """A running service and who uses it.
 
-    Carla administers the second account.
+    Ana administers all of it and the first account, where Beto is an agent. Carla administers
+    the second account.
     """
 
     http: httpx.AsyncClient
@@ -110,9 +111,7 @@ async def serving(
         app = create_app(services, Settings(**settings), metrics)
         async with (
             listen(app, "127.0.0.1", 0) as (host, port),
-            httpx.AsyncClient(
-                base_url=f"http://{host}:{port}", timeout=20, verify=_NO_TLS
-            ) as http,
+            httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=20, verify=_NO_TLS) as http,
         ):
             people = await _people(services, hasher, http)
             yield House(http, services, metrics, app.ctx.hub, *people)

@@ -170,6 +170,9 @@ BY_HAND = (
     Operation("GET", "/api/imports/<import_id>/rejects"),
 )
 OPERATIONS = tuple(Operation(row.method, f"/api{row.path}", row) for row in ROWS) + BY_HAND
+PUT_TOO = {one.path for one in OPERATIONS if one.method == "PUT"}
+DISTINCT = tuple(one for one in OPERATIONS if one.method != "PATCH" or one.path not in PUT_TOO)
+"""The same without those that do what a PUT of the path does."""
 PROTECTED = tuple(operation for operation in OPERATIONS if not operation.is_public)
 
 EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {

@@ -407,6 +407,24 @@ def test_a_lead_can_change_its_contact() -> None:
         change = LeadChange(contact_id=ContactId(10**6))
         with pytest.raises(NotFound, match="contact"):
             await desk.leads.update(desk.agent, lead.id, change)
+        await desk.contacts.delete(desk.agent, ana.id)
+        with pytest.raises(NotFound, match="contact"):
+            await desk.leads.update(desk.agent, lead.id, LeadChange(contact_id=ana.id))
+
+    tell(story())
+
+
+def test_stage_and_status_may_be_named_together() -> None:
+    """LD5, LD6: then each is what it was named, and the history has one line more."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        stages = desk.tenant.stages
+        lead = await desk.leads.create(desk.agent, NewLead(name="Luz"))
+        change = LeadChange(stage_id=stages[1], status=LeadStatus.WON)
+        changed = await desk.leads.update(desk.agent, lead.id, change)
+        assert (changed.stage_id, changed.status) == (stages[1], LeadStatus.WON)
+        assert (changed.version, len(await history(desk, lead.id))) == (2, 2)
 
     tell(story())
 

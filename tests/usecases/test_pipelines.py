@@ -246,6 +246,8 @@ def test_a_stage_with_leads_needs_a_place_for_them() -> None:
         for lead in (leads[0], await desk.leads.restore(desk.agent, leads[2].id)):
             shown = await desk.tenant.views.lead(lead.id)
             assert (shown.stage_id, shown.status) == (stages[4], LeadStatus.WON)
+            last, *_ = (await desk.tenant.views.lead_history(lead.id, PageQuery())).data
+            assert (last.from_stage, last.to_stage) == (stages[1], stages[4])
 
     tell(story())
 

@@ -54,7 +54,9 @@ class Columns:
         values = [derive(row) for row in rows] if derive else [getattr(row, name) for row in rows]
         if kind == "json":
             return [msgspec.json.encode(value).decode() for value in values]
-        return [value.value if isinstance(value, Enum) else value for value in values]
+        if kind == "text":
+            return [value.value if isinstance(value, Enum) else value for value in values]
+        return values
 
 
 def _carrier(kind: str) -> str:

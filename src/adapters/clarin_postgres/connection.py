@@ -155,31 +155,31 @@ class Pool:
 
     @asynccontextmanager
     async def line(self) -> AsyncIterator[Line]:
-        """Lend a connection; raises Unavailable when none is free for two seconds."""
+        """Lend a connection; raises Unavailable when none is free for two seconds.
+
+        When one is lost, all are made anew: what cut it off has most likely cut off all, and a
+        server that may no longer write keeps its connections open.
+        """
         if self._pool is None:
             raise Unavailable(POSTGRES)
         pool = self._pool
         connection = await _asked("-- pool.acquire", lambda: pool.acquire(timeout=_ACQUIRE_S))
         try:
             yield Line(connection, self._meter)
+        except ConnectionLost:
+            await pool.expire_connections()
+            raise
         finally:
             with suppress(*DRIVER_ERRORS):  # A connection that cannot be given back is dropped.
                 await pool.release(connection)
 
     async def fetch(self, text: str, *arguments: object) -> list[Row]:
         """Run one reading statement, a second time if the connection turned out to be dead."""
-        try:
+        with suppress(ConnectionLost):
             async with self.line() as line:
                 return await line.fetch(text, *arguments)
-        except ConnectionLost:
-            await self._expire()
         async with self.line() as line:
             return await line.fetch(text, *arguments)
-
-    async def _expire(self) -> None:
-        """Make new connections from now on: what cut one off has most likely cut off all."""
-        if self._pool is not None:
-            await self._pool.expire_connections()
 
 
 def name_of(text: str) -> str:

@@ -119,7 +119,7 @@ def page_of(rows: list[Row], query: Paged, order: Order, account_id: int, kind: 
 
 def structs(rows: list[Row], kind: type[S]) -> list[S]:
     """Return rows as structs, whose fields are named as the columns."""
-    return msgspec.convert([dict(row) for row in rows], list[kind])  # type: ignore[valid-type]  # A type that is a value here.
+    return [msgspec.convert(dict(row), kind) for row in rows]
 
 
 def struct(row: Row, kind: type[S]) -> S:

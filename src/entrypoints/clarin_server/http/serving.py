@@ -14,6 +14,7 @@ from clarin_server.http.context import App
 _DRAIN_S = 10.0
 _STEP_S = 0.05
 _BACKLOG = 1024
+_LAST_TURNS = 20
 
 
 @asynccontextmanager
@@ -92,3 +93,5 @@ async def _drain(server: AsyncioServer, seconds: float) -> None:
             for connection in list(server.connections):
                 connection.abort()
             await asyncio.sleep(0)
+    for _ in range(_LAST_TURNS):  # The handlers of lost connections are told, and end.
+        await asyncio.sleep(0)
