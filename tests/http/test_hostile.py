@@ -1,11 +1,10 @@
 """R23: no input causes a 5xx, a hang or a trace in an answer, and errors name the field.
 
-Every field of every operation is given hostile values; then come bodies, headers, forms and
-connections that are broken as a whole. The service must answer as before in the end.
+Every field of every operation is given hostile values, in path, query and body. The service
+must answer as before in the end.
 """
 
 import json
-import re
 from collections.abc import Sequence
 
 import httpx
@@ -14,12 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.houses import PATIENCE_S, neighbour, problem, refused, tell
+from support.calm import CANARY, check_alive, check_calm
+from support.houses import PATIENCE_S, neighbour, refused, tell
 from support.serving import House, Person
 from support.surface import DISTINCT, Operation, Request, request, stock_of, tenants_of
-from support.wire import post, wire
 
-CANARY = "c4n4r10"
 HUGE = "1" + "0" * 20
 
 JSON_VALUES = (
@@ -44,11 +42,10 @@ PATH_TEXTS = (
     "%ED%A0%80", "%FF", "1;x=1", "*", "x" * 3000, "%", "'",
 )  # fmt: skip
 
-UNSEEMLY = re.compile(r'Traceback|File "|asyncpg|msgspec|clarin_|sanic|sqlstate', re.IGNORECASE)
 REFUSED = (401, 403, 404, 409, 410, 429)
 ASKED = [one for one in DISTINCT if one.path != "/api/auth/logout"]
 BOUNDED = {"page", "limit", "after"}
-"""Their bounds are tested on every list with the other rows of the surface."""
+"""Their bounds are tested on every list, in test_lists.py."""
 
 
 def fields_of(one: Operation) -> list[str]:
@@ -63,22 +60,6 @@ async def stand(house: House, one: Operation) -> tuple[Person, Request]:
     if one.path.startswith("/api/admin/"):
         stock = await tenants_of(house.ana, stock)
     return house.ana, request(one, stock)
-
-
-def check_calm(answer: httpx.Response, place: str) -> None:
-    """An answer never shows what is behind it, nor what it was asked with."""
-    assert answer.status_code < 500, (place, answer.text)
-    if answer.is_error and answer.request.method != "HEAD":
-        problem(answer)
-        assert not UNSEEMLY.search(answer.text), (place, answer.text)
-        assert CANARY not in answer.text, (place, answer.text)
-
-
-async def check_alive(house: House) -> None:
-    """The service answers, and no request so far was a failure of its own."""
-    assert (await house.http.get("/health")).status_code == 200
-    assert (await house.carla.ask("GET", "/api/leads")).status_code == 200
-    assert 'status="5' not in (await house.http.get("/metrics")).text
 
 
 BODIES = [one for one in ASKED if one.where == "body" and fields_of(one)]
@@ -235,257 +216,6 @@ def test_queries_as_a_whole() -> None:
         for query in ("tag_ids=1&tag_ids=2,3", "deleted=1", "deleted=True", "search=a+b%20c"):
             assert (await house.ana.ask("GET", f"/api/leads?{query}")).status_code == 200
         await check_alive(house)
-
-    tell(story)
-
-
-MIB = 1024 * 1024
-BROKEN_BODIES: dict[str, tuple[bytes, int]] = {
-    "nothing": (b"", 422),
-    "blank": (b" ", 400),
-    "cut": (b'{"name": "Lu', 400),
-    "list": (b"[]", 422),
-    "text": (b'"Luz"', 422),
-    "null": (b"null", 422),
-    "two objects": (b'{"name": "Luz"}{"name": "Sol"}', 400),
-    "comment": (b'{"name": "Luz"} // lead', 400),
-    "byte order mark": (b'\xef\xbb\xbf{"name": "Luz"}', 400),
-    "utf-16": ('{"name": "Luz"}'.encode("utf-16"), 400),
-    "latin-1": ('{"name": "Muñoz"}'.encode("latin-1"), 400),
-    "raw surrogate": (b'{"name": "\xed\xa0\x80"}', 400),
-    "raw NUL": (b'{"name": "a\0b"}', 400),
-    "not a number": (b'{"name": "Luz", "value": NaN}', 400),
-    "deep list": (b"[" * 20_000, 422),
-    "deep object": (b'{"custom_fields":' * 20_000, 422),
-    "deep and unknown": (b'{"x":' * 20_000, 422),
-    "deep in a field": (b'{"custom_fields":{"a":' + b"[" * 20_000, 422),
-    "a million keys": (b"{" + b",".join(b'"k%d":1' % n for n in range(90_000)) + b"}", 422),
-    "a long key": (b'{"' + b"k" * 500_000 + b'": 1}', 422),
-    "a long number": (b'{"name": "Luz", "value": ' + b"1" * 500_000 + b"}", 422),
-    "too long": (b'{"name": "' + b"x" * (MIB + 100) + b'"}', 413),
-}
-
-
-def test_bodies_as_a_whole() -> None:
-    """Section 5: one JSON object in UTF-8, of a sane depth and at most 1 MiB."""
-
-    async def story(house: House) -> None:
-        headers = {"Content-Type": "application/json"}
-        for name, (body, status) in BROKEN_BODIES.items():
-            answer = await house.ana.ask(
-                "POST", "/api/leads", content=body, headers=headers, timeout=PATIENCE_S
-            )
-            check_calm(answer, name)
-            assert answer.status_code == status, (name, answer.text)
-            assert len(answer.content) < 1000, name
-        assert (await house.ana.get("/api/leads"))["data"] == []
-        await check_alive(house)
-
-    tell(story)
-
-
-NOT_JSON = (
-    b"", b"text/plain", b"application/jsonp", b"application/x-www-form-urlencoded", b"\xff\xfe",
-    b"application/json; charset=latin-1", b"application/json; charset=utf-16",
-    b"multipart/form-data; boundary=x",
-)  # fmt: skip
-JSON = (
-    b"application/json", b"Application/JSON; charset=UTF-8", b'application/json;charset="utf-8"',
-)  # fmt: skip
-
-
-def test_only_json_is_read() -> None:
-    """Section 5: 415 for anything else, and no decompression bombs; case does not matter."""
-
-    async def story(house: House) -> None:
-        async def create(**headers: bytes) -> httpx.Response:
-            said = {name.replace("_", "-"): value for name, value in headers.items()}
-            body = b'{"name":"Luz"}'
-            return await house.ana.ask("POST", "/api/leads", content=body, headers=said)
-
-        for kind in NOT_JSON:
-            refused(await create(content_type=kind), 415, "unsupported_media")
-        for coding in (b"gzip", b"br", b"identity, gzip"):
-            answer = await create(content_type=JSON[0], content_encoding=coding)
-            refused(answer, 415, "unsupported_media")
-        assert (await house.ana.get("/api/leads"))["data"] == []
-        for kind in JSON:
-            assert (await create(content_type=kind)).status_code == 201, kind
-
-    tell(story)
-
-
-HEADS: dict[str, tuple[bytes, bytes]] = {
-    "no protocol": (b"GET /health\r\n\r\n", b"400"),
-    "other protocol": (b"GET /health HTTP/3.9\r\n\r\n", b"400"),
-    "raw bytes in the path": (b"GET /api/\xff\xfe HTTP/1.1\r\n\r\n", b"400"),
-    "no colon": (b"GET /health HTTP/1.1\r\nnothing\r\n\r\n", b"400"),
-    "long head": (b"GET /health HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n", b"413"),
-    "negative length": (b"POST /api/auth/login HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"),
-    "no length": (b"POST /api/auth/login HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"400"),
-    "two lengths": (
-        b"POST /api/auth/login HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
-        b"400",
-    ),
-    "length and chunks": (
-        b"POST /api/auth/login HTTP/1.1\r\nContent-Length: 2\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n{}",
-        b"400",
-    ),
-    "broken chunk": (
-        b"POST /api/auth/login HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
-        b"400",
-    ),
-    "negative chunk": (
-        b"POST /api/auth/login HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n",
-        b"400",
-    ),
-    "odd expectation": (
-        b"POST /api/auth/login HTTP/1.1\r\nExpect: magic\r\nContent-Length: 2\r\n\r\n",
-        b"417",
-    ),
-    "odd coding": (
-        b"POST /api/auth/login HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n{}",
-        b"400",
-    ),
-}
-
-
-def test_heads_that_are_no_http() -> None:
-    """The shape of errors is kept even where no operation is reached."""
-
-    async def story(house: House) -> None:
-        for name, (said, status) in HEADS.items():
-            async with wire(house) as line:
-                await line.send(said)
-                head = await line.head()
-                assert head.split(b" ")[1] == status, (name, head)
-                assert b"content-type: application/json" in head, name
-        await check_alive(house)
-
-    tell(story)
-
-
-def test_a_chunked_body_is_bounded_too() -> None:
-    """1 MiB, whatever the caller announces; the next connection is served."""
-
-    async def story(house: House) -> None:
-        async with wire(house) as line:
-            await line.send(post(house.ana, "/api/leads", "Transfer-Encoding: chunked"))
-            chunk = b"%x\r\n%b\r\n" % (2**16, b" " * 2**16)
-            for _ in range(17):
-                await line.send(chunk)
-            assert (await line.head()).startswith(b"HTTP/1.1 413 ")
-        await check_alive(house)
-
-    tell(story)
-
-
-def test_who_hangs_up_leaves_nothing_behind(capfd: pytest.CaptureFixture[str]) -> None:
-    """A request that is cut off is no failure of the service, and does nothing."""
-
-    async def story(house: House) -> None:
-        for part in (b"", b'{"name":'):
-            async with wire(house) as line:
-                head = post(house.ana, "/api/leads", "Content-Length: 14", "Expect: 100-continue")
-                await line.send(head)
-                assert (await line.head()).startswith(b"HTTP/1.1 100 ")
-                await line.send(part)
-        async with wire(house) as line:
-            await line.send(b"GET /api/le")
-        assert (await house.ana.get("/api/leads"))["data"] == []
-        await check_alive(house)
-
-    tell(story)
-    out = capfd.readouterr()
-    assert "request failed" not in out.out + out.err
-
-
-def form(*parts: bytes, boundary: bytes = b"b") -> bytes:
-    return b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in parts) + b"--b--\r\n"
-
-
-def part(disposition: bytes, content: bytes = b"nombre\nLuz\n", *more: bytes) -> bytes:
-    return b"\r\n".join((b"Content-Disposition: form-data; " + disposition, *more, b"", content))
-
-
-FILE = part(b'name="file"; filename="a.csv"')
-FORMS: dict[str, tuple[bytes, int]] = {
-    "nothing": (b"", 400),
-    "no part": (b"--b--\r\n", 422),
-    "no end": (b"--b\r\n" + FILE, 400),
-    "no head": (form(b"x"), 400),
-    "no name": (form(part(b'filename="a.csv"')), 400),
-    "no disposition": (form(b"Content-Type: text/csv\r\n\r\nnombre\nLuz"), 400),
-    "no file": (form(part(b'name="overwrite"', b"true")), 422),
-    "no file name": (form(part(b'name="file"')), 422),
-    "empty file": (form(part(b'name="file"; filename="a.csv"', b"")), 422),
-    "two files": (form(FILE, FILE), 400),
-    "unknown field": (form(FILE, part(b'name="account_id"', b"1")), 422),
-    "unknown type": (form(FILE, part(b'name="import_type"', b"chats")), 422),
-    "unknown word": (form(FILE, part(b'name="overwrite"', b"perhaps")), 422),
-    "odd bytes": (form(FILE, part(b'name="overwrite"', b"\xff")), 400),
-    "odd charset": (form(part(b'name="file"; filename*=nothing\'\'a', b"\0\1\2")), 422),
-    "odd parameters": (form(part(b'name="file"; name*1=a; name*=b')), 400),
-    "slow charset": (
-        form(FILE, part(b'name="overwrite"', b"a" * MIB, b"Content-Type: x/y; charset=punycode")),
-        422,
-    ),
-    "long head": (form(part(b'name="file"; filename="' + b"a" * 9000 + b'"')), 400),
-    "a million parts": (b"--b\r\n" * 1_000_000, 400),
-    "many parts": (form(*[part(b'name="p%d"' % n) for n in range(100)]), 400),
-    "a workbook": (form(part(b'name="file"; filename="a.xlsx"', b"PK\3\4" + b"x" * 99)), 415),
-    "binary": (form(part(b'name="file"; filename="a.csv"', bytes(range(256)) * 9)), 422),
-    "too large": (form(part(b'name="file"; filename="a.csv"', b"n\n" + b"x\n" * 11 * MIB)), 413),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("path", ["/api/import/csv", "/api/import/csv/preview"])
-def test_forms(path: str) -> None:
-    """Section 5: broken, endless and odd forms are refused; nothing is kept of them."""
-
-    async def story(house: House) -> None:
-        headers = {"Content-Type": "multipart/form-data; boundary=b"}
-        for name, (body, status) in FORMS.items():
-            answer = await house.ana.ask(
-                "POST", path, content=body, headers=headers, timeout=PATIENCE_S
-            )
-            check_calm(answer, name)
-            assert answer.status_code == status, (name, answer.text)
-        for kind in ("", "text/csv", "multipart/form-data", "multipart/form-data; boundary=",
-                     "multipart/mixed; boundary=b"):  # fmt: skip
-            headers = {"Content-Type": kind}
-            answer = await house.ana.ask("POST", path, content=form(FILE), headers=headers)
-            refused(answer, 415, "unsupported_media")
-        assert (await house.ana.get("/api/imports"))["data"] == []
-        await check_alive(house)
-
-    tell(story)
-
-
-LABELS = {
-    'filename="clientes año.csv"': "clientes año.csv",
-    "filename*=utf-8''a%C3%B1o.csv": "año.csv",
-    'filename="../../etc/passwd"': "passwd",
-    r'filename="C:\datos\a.csv"': "a.csv",
-    'filename="a\u202ecsv.exe"': "acsv.exe",
-    f'filename="{"x" * 300}"': "x" * 255,
-    'filename="/"': "import.csv",
-    'filename=""': "import.csv",
-}
-
-
-def test_names_of_files_are_labels() -> None:
-    """Section 5: no path and no invisible character is kept of what a caller names a file."""
-
-    async def story(house: House) -> None:
-        headers = {"Content-Type": 'multipart/form-data; boundary="b"'}
-        for number, (named, label) in enumerate(LABELS.items()):
-            file = part(f'name="file"; {named}'.encode(), b"nombre\nLuz %d\n" % number)
-            answer = await house.ana.ask(
-                "POST", "/api/import/csv", content=form(file), headers=headers
-            )
-            assert answer.json()["filename"] == label, answer.text
 
     tell(story)
 

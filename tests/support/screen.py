@@ -10,7 +10,9 @@ import uvloop
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from support.serving import Person
+from clarin_core.domain.actor import Actor
+from clarin_core.domain.leads import NewLead
+from support.serving import House, Person
 
 Frame = dict[str, Any]
 
@@ -93,3 +95,21 @@ def run(story: Coroutine[Any, Any, None]) -> None:
             await story
 
     uvloop.run(patiently())
+
+
+async def write(house: House, changes: int) -> None:
+    """Make some changes in Ana's account, one event each."""
+    ana = Actor(account_id=house.ana.account_id, user_id=house.ana.user_id)
+    for number in range(changes):
+        await house.services.leads.create(ana, NewLead(name=f"Luz {number}"))
+
+
+async def log(person: Person) -> list[dict[str, Any]]:
+    """Return the account's whole log."""
+    events: list[dict[str, Any]] = []
+    while True:
+        after = events[-1]["seq"] if events else 0
+        page = await person.get("/api/events/stream", after=after, limit=1000)
+        events += page["data"]
+        if not page["data"]:
+            return events

@@ -1,4 +1,4 @@
-"""Leads: opened, moved, changed, hidden, and announced as what they are."""
+"""Leads: changed, hidden, shown again, and announced as what they are."""
 
 from typing import Any
 
@@ -9,29 +9,30 @@ from hypothesis.strategies import SearchStrategy
 
 from clarin_core.domain.contacts import NewContact
 from clarin_core.domain.events import LeadAssigned, LeadMoved, LeadUpdated, replay
-from clarin_core.domain.ids import ContactId, LeadId, TagId, UserId
+from clarin_core.domain.ids import ContactId, LeadId, UserId
 from clarin_core.domain.leads import (
     LeadChange,
     LeadIds,
     LeadQuery,
-    LeadStatus,
     LeadView,
     NewLead,
     StageChoice,
-    StatusChange,
 )
-from clarin_core.domain.paging import PageQuery
-from clarin_core.domain.pipelines import NewPipeline, NewStage
 from clarin_core.domain.tags import NewTag
 from clarin_core.errors import Conflict, Forbidden, Invalid, NotFound
 from clarin_core.testing.strategies import custom_fields, emails, maybe, names, texts
 from support.desk import Desk, tell
 
 PHONE = "987654321"
+
+
 KEPT = "+51987654321"
+
+
 FEW = settings(max_examples=120, deadline=None)
 
-# A lead of three fields of its own and of two of its contact; UNSET is a field not named.
+
+# What a change may name, of the lead's own and of its contact's; what is not named is absent.
 CHANGES: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
@@ -44,26 +45,9 @@ CHANGES: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "email": maybe(emails()),
     },
 )
+
+
 OF_THE_CONTACT = ("company", "email")
-
-
-@pytest.mark.parametrize("known", [{}, {"email": "a@b.pe"}, {"notes": "alguien"}, {"value": 3}])
-def test_a_lead_needs_somebody(known: dict[str, Any]) -> None:
-    """LD1: a name, a phone or a contact."""
-    with pytest.raises(Invalid, match="name or phone or contact_id"):
-        NewLead(**known)
-
-
-def test_a_phone_is_not_required() -> None:
-    """LD1: a name alone makes a lead without a contact."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        lead = await desk.leads.create(desk.agent, NewLead(name="Luz"))
-        assert (lead.name, lead.phone, lead.contact_id) == ("Luz", None, None)
-        assert await desk.names() == ["lead.created"]
-
-    tell(story())
 
 
 @pytest.mark.parametrize("cleared", [{"name": None}, {"contact_id": None, "name": None}])
@@ -77,134 +61,6 @@ def test_a_lead_keeps_somebody(cleared: dict[str, Any]) -> None:
             await desk.leads.update(desk.agent, lead.id, LeadChange(**cleared))
         known = await desk.leads.update(desk.agent, lead.id, LeadChange(name=None, phone=PHONE))
         assert (known.name, known.phone) == (KEPT, KEPT)
-
-    tell(story())
-
-
-def test_a_new_lead_enters_the_first_stage_of_the_default_pipeline() -> None:
-    """5.4: without a place the lead begins at the beginning, and its history says so."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        lead = await desk.leads.create(desk.agent, NewLead(name="Luz"))
-        first = desk.tenant.pipeline.stages[0]
-        assert (lead.pipeline_id, lead.stage_id) == (desk.tenant.pipeline.id, first.id)
-        assert (lead.status, lead.version, lead.stage_name) == (LeadStatus.NEW, 1, first.name)
-        (entry,) = await history(desk, lead.id)
-        assert (entry.from_stage, entry.to_stage) == (None, first.id)
-        assert entry.actor == desk.agent.user_id
-
-    tell(story())
-
-
-@pytest.mark.parametrize(
-    ("place", "stage", "status"),
-    [
-        ({"stage": 2}, 2, LeadStatus.NEW),
-        ({"stage": 4}, 4, LeadStatus.WON),
-        ({"status": LeadStatus.QUALIFIED}, 0, LeadStatus.QUALIFIED),
-        ({"status": LeadStatus.WON}, 4, LeadStatus.WON),
-        ({"status": LeadStatus.LOST}, 5, LeadStatus.LOST),
-        ({"stage": 1, "status": LeadStatus.PROPOSAL}, 1, LeadStatus.PROPOSAL),
-    ],
-)
-def test_a_new_lead_enters_where_it_belongs(
-    place: dict[str, Any], stage: int, status: LeadStatus
-) -> None:
-    """LD4, LD5, LD6: the stage decides the status, a won or lost status the stage."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        stages = desk.tenant.stages
-        named = {"stage_id": stages[place["stage"]]} if "stage" in place else {}
-        new = NewLead(name="Luz", status=place.get("status"), **named)
-        lead = await desk.leads.create(desk.agent, new)
-        assert (lead.stage_id, lead.status) == (stages[stage], status)
-        assert (lead.closed_at is not None) == (status in (LeadStatus.WON, LeadStatus.LOST))
-
-    tell(story())
-
-
-def test_a_stage_of_another_pipeline_is_no_place() -> None:
-    """LD4: stage and pipeline belong together when both are named."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        other = await desk.pipelines.create(desk.admin, NewPipeline(name="Otro"))
-        here = desk.tenant.pipeline
-        new = NewLead(name="Luz", pipeline_id=here.id, stage_id=other.stages[0].id)
-        with pytest.raises(Invalid, match="stage_id"):
-            await desk.leads.create(desk.agent, new)
-        lead = await desk.leads.create(desk.agent, NewLead(name="Luz", pipeline_id=other.id))
-        assert lead.stage_id == other.stages[0].id
-
-    tell(story())
-
-
-def test_a_phone_links_the_contact_that_has_it_or_a_new_one() -> None:
-    """LD2, CT2, PH1: one contact a phone, however it is written; only what is empty is filled."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        first = await desk.leads.create(desk.agent, NewLead(name="Luz", phone=PHONE))
-        assert await desk.names() == ["contact.created", "lead.created"]
-        again = NewLead(name="Sol", phone="+51 987-654-321", email="luz@b.pe", allow_duplicate=True)
-        second = await desk.leads.create(desk.agent, again)
-        assert await desk.names() == ["contact.updated", "lead.created"]
-        assert second.contact_id == first.contact_id
-        contact = await desk.tenant.views.contact(first.contact_id or ContactId(0))
-        assert (contact.name, contact.phone, contact.email) == ("Luz", KEPT, "luz@b.pe")
-        assert (second.name, second.contact_name) == ("Sol", "Luz")
-
-    tell(story())
-
-
-@pytest.mark.parametrize("raw", ["abc", "999", "123456789012345@lid", "98765432a"])
-def test_what_is_no_phone_makes_no_lead(raw: str) -> None:
-    """PH7: refused with its own code, and nothing is left."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        with pytest.raises(Invalid) as refusal:
-            await desk.leads.create(desk.agent, NewLead(name="Luz", phone=raw))
-        assert (refusal.value.field, refusal.value.code) == ("phone", "invalid_phone")
-        assert await desk.news() == []
-
-    tell(story())
-
-
-def test_a_second_open_lead_of_a_contact_is_a_conflict_with_its_id() -> None:
-    """LD3: in the same pipeline, while the first is open, unless it is allowed."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        first = await desk.leads.create(desk.agent, NewLead(name="Luz", phone=PHONE))
-        again = NewLead(name="Luz", phone=PHONE)
-        await desk.news()
-        with pytest.raises(Conflict) as refusal:
-            await desk.leads.create(desk.agent, again)
-        assert (refusal.value.code, refusal.value.id) == ("duplicate_lead", first.id)
-        assert await desk.news() == []
-        other = await desk.pipelines.create(desk.admin, NewPipeline(name="Otro"))
-        await desk.leads.create(desk.agent, NewLead(phone=PHONE, pipeline_id=other.id))
-        await desk.leads.set_status(desk.agent, first.id, StatusChange(status=LeadStatus.LOST))
-        second = await desk.leads.create(desk.agent, again)
-        await desk.leads.delete(desk.agent, second.id)
-        await desk.leads.create(desk.agent, again)
-        await desk.leads.create(desk.agent, NewLead(phone=PHONE, allow_duplicate=True))
-
-    tell(story())
-
-
-def test_a_contact_may_be_named() -> None:
-    """LD1, CT9: the lead shows the contact's values under its own name or the contact's."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        ana = await desk.contacts.create(desk.agent, NewContact(name="Ana", phone=PHONE))
-        lead = await desk.leads.create(desk.agent, NewLead(contact_id=ana.id, company="Luz SAC"))
-        assert (lead.name, lead.contact_name, lead.phone) == ("Ana", "Ana", KEPT)
-        assert (await desk.tenant.views.contact(ana.id)).company == "Luz SAC"
 
     tell(story())
 
@@ -228,82 +84,6 @@ def test_only_active_members_are_assigned() -> None:
         (event,) = await desk.news()
         assert isinstance(event, LeadAssigned)
         assert (event.before, event.lead.assigned_to, free.assigned_to) == (me, None, None)
-
-    tell(story())
-
-
-@FEW
-@given(steps=st.lists(st.integers(0, 5), max_size=8))
-def test_moves_fold_to_where_the_lead_is(steps: list[int]) -> None:
-    """LD4, LD5: the history ends at the lead's stage; repeating a move does nothing at all.
-
-    Won and lost close a lead; coming back from there opens it as contacted.
-    """
-
-    async def story() -> None:
-        desk = await Desk.open()
-        stages, here, status = desk.tenant.stages, 0, LeadStatus.NEW
-        lead = await desk.leads.create(desk.agent, NewLead(name="Luz"))
-        version = lead.version
-        await desk.news()
-        for there in steps:
-            lead = await desk.leads.move(desk.agent, lead.id, StageChoice(stage_id=stages[there]))
-            is_moved = there != here
-            status, here = expected_status(status, there) if is_moved else status, there
-            version += is_moved
-            assert (lead.stage_id, lead.status, lead.version) == (stages[here], status, version)
-            assert (lead.closed_at is not None) == (here in (4, 5))
-            assert await desk.names() == ["lead.stage_moved"] * is_moved
-        moves = list(reversed(await history(desk, lead.id)))
-        assert [move.to_stage for move in moves[:-1]] == [move.from_stage for move in moves[1:]]
-        assert moves[-1].to_stage == lead.stage_id
-
-    tell(story())
-
-
-@pytest.mark.parametrize(
-    ("begins", "status", "ends"),
-    [
-        (0, LeadStatus.WON, 4),
-        (0, LeadStatus.LOST, 5),
-        (4, LeadStatus.LOST, 5),
-        (4, LeadStatus.WON, 4),
-        (4, LeadStatus.CONTACTED, 4),
-        (1, LeadStatus.PROPOSAL, 1),
-    ],
-)
-def test_won_and_lost_go_to_such_a_stage(begins: int, status: LeadStatus, ends: int) -> None:
-    """LD6, LD5: the first stage of that kind, if the lead is not in one."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        stages = desk.tenant.stages
-        lead = await desk.leads.create(desk.agent, NewLead(name="Luz", stage_id=stages[begins]))
-        lead = await desk.leads.set_status(desk.agent, lead.id, StatusChange(status=status))
-        assert (lead.stage_id, lead.status) == (stages[ends], status)
-        assert (lead.closed_at is not None) == (status in (LeadStatus.WON, LeadStatus.LOST))
-
-    tell(story())
-
-
-def test_a_pipeline_without_ends_only_changes_the_status() -> None:
-    """LD6: if there is such a stage; a repeated status changes nothing, and keeps its time."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        flat = NewPipeline(name="Plano", stages=(NewStage(name="Uno"),))
-        pipeline = await desk.pipelines.create(desk.admin, flat)
-        lead = await desk.leads.create(desk.agent, NewLead(name="Luz", pipeline_id=pipeline.id))
-        await desk.news()
-        won = StatusChange(status=LeadStatus.WON)
-        closed = await desk.leads.set_status(desk.agent, lead.id, won)
-        assert (closed.stage_id, closed.status) == (lead.stage_id, LeadStatus.WON)
-        (event,) = await desk.news()
-        assert isinstance(event, LeadUpdated)
-        assert event.changed == ["closed_at", "status"]
-        again = await desk.leads.set_status(desk.agent, lead.id, won)
-        assert (again.version, again.closed_at) == (closed.version, closed.closed_at)
-        assert await desk.news() == []
 
     tell(story())
 
@@ -414,21 +194,6 @@ def test_a_lead_can_change_its_contact() -> None:
     tell(story())
 
 
-def test_stage_and_status_may_be_named_together() -> None:
-    """LD5, LD6: then each is what it was named, and the history has one line more."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        stages = desk.tenant.stages
-        lead = await desk.leads.create(desk.agent, NewLead(name="Luz"))
-        change = LeadChange(stage_id=stages[1], status=LeadStatus.WON)
-        changed = await desk.leads.update(desk.agent, lead.id, change)
-        assert (changed.stage_id, changed.status) == (stages[1], LeadStatus.WON)
-        assert (changed.version, len(await history(desk, lead.id))) == (2, 2)
-
-    tell(story())
-
-
 def test_one_change_of_many_kinds_is_one_version_and_tells_each_kind() -> None:
     """5.4: moved, assigned and updated are announced apart, each with the state afterwards."""
 
@@ -509,29 +274,6 @@ def test_a_batch_is_hidden_whole_or_not_at_all_by_administrators() -> None:
     tell(story())
 
 
-def test_tags_come_with_the_lead() -> None:
-    """TG1, TG6, section 7: known names for everybody, new names from administrators only."""
-
-    async def story() -> None:
-        desk = await Desk.open()
-        vip = await desk.tags.create(desk.admin, NewTag(name="VIP"))
-        new = NewLead(name="Luz", tags=frozenset({" vip ", "Vip"}), tag_ids=frozenset({vip.id}))
-        lead = await desk.leads.create(desk.agent, new)
-        assert (lead.tags, lead.tag_ids) == (["VIP"], [vip.id])
-        await desk.news()
-        with pytest.raises(Forbidden):
-            await desk.leads.create(desk.agent, NewLead(name="Sol", tags=frozenset({"nuevo"})))
-        new = NewLead(name="Sol", tag_ids=frozenset({vip.id, TagId(10**6)}))
-        with pytest.raises(NotFound):
-            await desk.leads.create(desk.agent, new)
-        assert await desk.news() == []
-        both = NewLead(name="Sol", tags=frozenset({"zeta", "alfa"}))
-        assert (await desk.leads.create(desk.admin, both)).tags == ["alfa", "zeta"]
-        assert await desk.names() == ["lead.created", "tag.created", "lead.tagged"]
-
-    tell(story())
-
-
 def test_the_events_of_a_life_add_up_to_the_lead() -> None:
     """R5: replaying the log gives what is stored."""
 
@@ -595,15 +337,3 @@ async def refusal(attempt: Any, ids: Any) -> str:
     with pytest.raises(NotFound) as refused:
         await attempt(ids)
     return f"{refused.value.what} {refused.value.code}"
-
-
-async def history(desk: Desk, lead_id: LeadId) -> list[Any]:
-    """Return a lead's moves, newest first."""
-    return (await desk.tenant.views.lead_history(lead_id, PageQuery(limit=200))).data
-
-
-def expected_status(status: LeadStatus, stage: int) -> LeadStatus:
-    """Return the status after a move to a stage of the usual pipeline."""
-    ends = {4: LeadStatus.WON, 5: LeadStatus.LOST}
-    was_closed = status in ends.values()
-    return ends.get(stage) or (LeadStatus.CONTACTED if was_closed else status)

@@ -128,7 +128,7 @@ class Pool:
         """Connect; raises Unavailable, or PostgresSetupError with what helps."""
         pool = asyncpg.create_pool(
             self._dsn,
-            min_size=1,
+            min_size=0,  # Nothing is connected in the background, where errors reach nobody.
             max_size=self._size,
             timeout=CONNECT_S,
             command_timeout=_COMMAND_S,
@@ -142,6 +142,7 @@ class Pool:
         )  # fmt: skip
         try:
             await pool
+            await pool.release(await pool.acquire(timeout=CONNECT_S))
         except (*DRIVER_ERRORS, ValueError) as error:
             raise refusal(error) from None
         self._pool = pool

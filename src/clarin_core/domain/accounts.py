@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -213,11 +213,6 @@ def check_timezone(timezone: str | UnsetType) -> None:
     """Raise Invalid for a zone that is not installed."""
     if timezone is not UNSET and timezone not in _timezones():
         raise Invalid("timezone", "is not a known time zone")
-
-
-def fields_of(command: Command, entity: type[Struct]) -> dict[str, Any]:
-    """Return the command's given values that are fields of `entity`."""
-    return {k: v for k, v in command.given().items() if k in entity.__struct_fields__}
 
 
 @cache

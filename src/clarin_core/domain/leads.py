@@ -4,7 +4,6 @@ A lead's name, notes and place are its own. Phone, e-mail, company, last and sho
 age belong to its contact (CT9): they are read from there and edited there, never copied.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any
@@ -306,8 +305,3 @@ def end_stage(pipeline: Pipeline, status: LeadStatus, current: StageId | None) -
     if kind is None or (here and here.kind is kind):
         return None
     return pipeline.first(kind)
-
-
-def person_of(command: Struct) -> Mapping[str, Any]:
-    """Return the values of a command that describe the person."""
-    return {field: getattr(command, field) for field in PERSON_FIELDS}
