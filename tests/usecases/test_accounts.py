@@ -257,7 +257,14 @@ def test_a_password_can_be_set_for_another() -> None:
     tell(story())
 
 
-@pytest.mark.parametrize("change", [UserChange(is_active=False), UserChange(password=PASSWORD)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        UserChange(is_active=False),
+        UserChange(is_super_admin=False),
+        UserChange(password=PASSWORD),
+    ],
+)
 def test_nobody_locks_oneself_out(change: UserChange) -> None:
     """Section 8: one's own password is changed with the old one, in the settings."""
 

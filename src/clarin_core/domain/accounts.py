@@ -10,7 +10,7 @@ import phonenumbers
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clarin_core.domain.actor import Role
-from clarin_core.domain.command import VERBATIM, Command, Email, Name
+from clarin_core.domain.command import VERBATIM, Change, Command, Email, Name
 from clarin_core.domain.entity import Entity
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.domain.paging import PageQuery, SearchText
@@ -122,7 +122,7 @@ class NewAccount(Command, frozen=True, kw_only=True):
         check_timezone(self.timezone)
 
 
-class AccountChange(Command, frozen=True, kw_only=True):
+class AccountChange(Change, frozen=True, kw_only=True):
     """A partial update of an account by its administrators."""
 
     name: Name | UnsetType = UNSET
@@ -157,7 +157,7 @@ class NewUser(Command, frozen=True, kw_only=True):
     role: Role = Role.AGENT
 
 
-class UserChange(Command, frozen=True, kw_only=True):
+class UserChange(Change, frozen=True, kw_only=True):
     """A partial update of a user by those who run the service."""
 
     email: Email | UnsetType = UNSET
@@ -167,7 +167,7 @@ class UserChange(Command, frozen=True, kw_only=True):
     is_super_admin: bool | UnsetType = UNSET
 
 
-class ProfileChange(Command, frozen=True, kw_only=True):
+class ProfileChange(Change, frozen=True, kw_only=True):
     """What users change about themselves."""
 
     email: Email | UnsetType = UNSET

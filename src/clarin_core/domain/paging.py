@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from clarin_core.domain.command import Command
+from clarin_core.domain.command import VERBATIM, Command
 from clarin_core.errors import Malformed
 
 LIMIT_MAX = 200
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 PageNumber = Annotated[int, Meta(ge=1, le=10_000)]
 PageLimit = Annotated[int, Meta(ge=1, le=2**31)]
-CursorText = Annotated[str, Meta(max_length=_CURSOR_MAX)]
+CursorText = Annotated[str, Meta(max_length=_CURSOR_MAX, extra=VERBATIM)]
 SearchText = Annotated[str, Meta(min_length=1, max_length=100)]
 
 

@@ -114,8 +114,8 @@ class PipelineChange(Change, frozen=True, kw_only=True):
             raise Invalid("is_default", "can only be set, on another pipeline")
 
 
-class StageChange(Command, frozen=True, kw_only=True):
-    """A partial update of a stage."""
+class StageChange(Change, frozen=True, kw_only=True):
+    """A partial update of a stage; the version is its pipeline's."""
 
     name: Name | UnsetType = UNSET
     color: Color | UnsetType = UNSET

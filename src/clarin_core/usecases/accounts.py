@@ -1,7 +1,9 @@
 """What those who run the service do with accounts, users and memberships."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from clarin_core.domain.accounts import (
     Account,
@@ -65,7 +67,8 @@ class AccountUseCases:
         actor.require_super_admin()
         async with self.storage.begin(account_id, actor.origin) as tx:
             account = await tx.account.get()
-            if account.alter(change.given(), at=self.clock()):
+            account.expect(change.version)
+            if account.alter(change.values(), at=self.clock()):
                 await tx.account.save(account)
                 tx.emit(AccountChanged(account=account))
         return account
@@ -99,14 +102,15 @@ class AccountUseCases:
     async def update_user(self, actor: Actor, user_id: UserId, change: UserChange) -> User:
         """Change a user; a new password or an end of activity ends every sign-in (R24)."""
         actor.require_super_admin()
-        given = change.given()
+        given = change.values()
+        if actor.user_id == user_id:
+            _refuse_on_oneself(given)
         password = given.pop("password", None)
-        if actor.user_id == user_id and (change.is_active is False or password):
-            raise Invalid("is_active" if not password else "password", "of oneself: use settings")
         hashed = await self.hasher.hash(password) if password else None
         at = self.clock()
         async with self.storage.directory(actor.origin) as directory:
             user = await directory.users.get(user_id)
+            user.expect(change.version)
             changed = user.alter(given, at=at)
             if changed:
                 await directory.users.save(user)
@@ -147,10 +151,18 @@ class AccountUseCases:
         actor.require_admin()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             account = await tx.account.get()
-            if account.alter(change.given(), at=self.clock()):
+            account.expect(change.version)
+            if account.alter(change.values(), at=self.clock()):
                 await tx.account.save(account)
                 tx.emit(AccountChanged(account=account))
         return account
+
+
+def _refuse_on_oneself(given: Mapping[str, Any]) -> None:
+    """Raise Invalid for what would lock the last administrator out, or skips the old password."""
+    for field in ("password", "is_active", "is_super_admin"):
+        if field in given and given[field] is not True:
+            raise Invalid(field, "of oneself is not changed here")
 
 
 async def open_account(directory: Directory, new: NewAccount, *, at: datetime) -> Account:

@@ -89,7 +89,8 @@ class PipelineUseCases:
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             pipeline = await tx.pipelines.get(pipeline_id)
             stage = pipeline.stage(stage_id)
-            given = change.given()
+            pipeline.expect(change.version)
+            given = change.values()
             if any(getattr(stage, field) != value for field, value in given.items()):
                 for field, value in given.items():
                     setattr(stage, field, value)

@@ -29,7 +29,7 @@ from clarin_core.domain.sign_in import (
     Ticket,
     TryLimit,
 )
-from clarin_core.domain.text import fold
+from clarin_core.domain.text import clean_text, fold
 from clarin_core.errors import Invalid, NotFound, Unauthorized
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.small import Claims, Clock, PasswordHasher, Random, TokenIssuer
@@ -148,7 +148,8 @@ class SignInUseCases:
         """Change one's own name or e-mail address."""
         async with self.storage.directory() as directory:
             user = await directory.users.get(actor.user_id)
-            if user.alter(change.given(), at=self.clock()):
+            user.expect(change.version)
+            if user.alter(change.values(), at=self.clock()):
                 await directory.users.save(user)
         return user
 
@@ -191,10 +192,12 @@ class SignInUseCases:
         return secret
 
     async def _secret(self, login: str) -> Secret | None:
-        if not login.isprintable():
-            return None  # The store refuses NUL and lone surrogates; nobody is named so.
+        try:
+            name = clean_text("username", login, shortest=1, longest=255, lines=False)
+        except Invalid:
+            return None  # Nobody is named so, and a store might refuse to look.
         async with self.storage.directory() as directory:
-            return await directory.users.secret(login.strip())
+            return await directory.users.secret(name)
 
     async def _refresh_hash(self, secret: Secret, password: str) -> None:
         if self.hasher.is_outdated(secret.password_hash):

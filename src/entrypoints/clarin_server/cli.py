@@ -123,3 +123,13 @@ def _plain_words() -> Iterator[None]:
     except (CannotStart, ClarinError, EmbeddedPostgresError, PostgresSetupError) as error:
         typer.echo(f"clarin: {error}", err=True)
         sys.exit(2 if isinstance(error, WrongSettings) else 1)
+    finally:
+        _let_go_of_a_lost_terminal()
+
+
+def _let_go_of_a_lost_terminal() -> None:
+    """Drop what nobody can read any more: Python would end with a failure of its own over it."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
