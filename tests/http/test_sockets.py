@@ -105,6 +105,7 @@ def test_nobody_comes_in_without_a_credential() -> None:
         ("http://crm.example", False),
         ("https://evil.example", False),
         ("null", False),
+        ("http://[", False),
         ("", False),
     ],
 )

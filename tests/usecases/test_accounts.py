@@ -134,7 +134,7 @@ def test_an_account_is_changed_only_by_what_differs() -> None:
                 (TenantChange(), 1),
                 (TenantChange(name="Luz"), 1),
                 (TenantChange(name="Luz y Mar", max_devices=9), 2),
-                (TenantChange(is_active=False), 3),
+                (TenantChange(max_devices=3), 3),
             ):
                 changed = await at.accounts.update_account(at.root, at.here.id, change)
                 assert changed.version == version
@@ -334,3 +334,25 @@ async def picture(at: Gate) -> list[Any]:
         users,
         [await at.accounts.memberships(at.root, user.id) for user in users],
     ]
+
+
+def test_nobody_closes_the_account_that_one_works_in() -> None:
+    """Section 8: the last administrator of a service cannot end every sign-in for good."""
+
+    async def story() -> None:
+        async with gate() as at:
+            here = at.root.account_id
+            with pytest.raises(Invalid, match="is_active"):
+                await at.accounts.update_account(at.root, here, TenantChange(is_active=False))
+            with pytest.raises(Invalid, match="account_id"):
+                await at.accounts.end_membership(at.root, at.root.user_id, here)
+
+    tell(story())
+
+
+def test_a_password_is_bounded_and_kept_as_it_is() -> None:
+    """R25: blanks belong to a password; eight characters are the least, however it is made."""
+    padded = NewUser(username="ana", email="ana@ejemplo.pe", password="  clave  ")
+    assert padded.password == "  clave  "
+    with pytest.raises(Invalid, match="password"):
+        NewUser(username="ana", email="ana@ejemplo.pe", password="corta")

@@ -89,6 +89,25 @@ def test_a_store_that_is_away_is_no_failure_of_the_import() -> None:
     tell(story)
 
 
+def test_an_import_that_waits_keeps_no_other_account_waiting() -> None:
+    """R29: what makes the store give up may be that import itself."""
+
+    async def give_up() -> None:
+        raise Unavailable("postgres")
+
+    async def story(here: MemoryOffice) -> None:
+        await here.upload(FILE)
+        other = await here.tenant.stranger()
+        job = await other.add_import(b"name\nLuz\n")
+        here.storage.meddle(give_up, after=0)
+        with pytest.raises(Unavailable):
+            await here.imports.run_pending()
+        assert (await other.views.import_job(job.id)).state is ImportState.DONE
+        assert [state for state, *_ in await here.progress()] == [ImportState.UPLOADED]
+
+    tell(story)
+
+
 def test_an_import_that_cannot_go_on_fails_alone() -> None:
     """IM3: it says why, the others run, and its file may be uploaded again."""
 

@@ -1,6 +1,7 @@
 """Every way in which a sign-in ends, and none in which it does not (TN4, R24)."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from clarin_core.domain.accounts import (
     User,
     UserChange,
 )
+from clarin_core.domain.ids import AccountId
 from clarin_core.errors import Unauthorized
 from support.desk import tell
 from support.gate import OTHER_PASSWORD, PASSWORD, Gate, gate
@@ -85,11 +87,13 @@ def test_a_sign_in_lasts_thirty_days_after_its_last_refresh() -> None:
     tell(story())
 
 
+ELSEWHERE = AccountId(2**40)
+
 ENDINGS: dict[str, Callable[[Gate, User], Awaitable[object]]] = {
     "membership": lambda at, user: at.accounts.end_membership(at.root, user.id, at.here.id),
     "user": lambda at, user: at.accounts.update_user(at.root, user.id, UserChange(is_active=False)),
     "account": lambda at, user: at.accounts.update_account(
-        at.root, at.here.id, TenantChange(is_active=False)
+        replace(at.root, account_id=ELSEWHERE), at.here.id, TenantChange(is_active=False)
     ),
     "password": lambda at, user: at.accounts.update_user(
         at.root, user.id, UserChange(password=OTHER_PASSWORD)

@@ -55,6 +55,7 @@ _SETTINGS: Mapping[str, str] = {
     "log_timezone": "'UTC'",
     "log_min_duration_statement": "'200ms'",
     "log_parameter_max_length": "0",
+    "log_error_verbosity": "terse",  # The details of an error hold values.
     "idle_in_transaction_session_timeout": "'60s'",
 }
 _THROWAWAY_SETTINGS: Mapping[str, str] = {

@@ -136,7 +136,10 @@ class PostgresPipelineStore(PipelineStore):
 
     async def default(self) -> Pipeline:
         """Return the default pipeline, with a shared lock like `of_stage`."""
-        return await self._only("pipeline", "default", _DEFAULT)
+        try:
+            return await self._only("pipeline", "default", _DEFAULT)
+        except NotFound:  # While we waited for it, another one became the default.
+            return await self._only("pipeline", "default", _DEFAULT)
 
     async def all(self) -> list[Pipeline]:
         """Return all pipelines, locked, by position and id."""

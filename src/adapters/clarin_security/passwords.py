@@ -90,8 +90,8 @@ class Argon2Hasher(PasswordHasher):
 
 
 def _bytes(password: str) -> bytes:
-    """Return a password as the core keeps every text: composed, and without blanks around it.
+    """Return a password composed, since keyboards differ in how they send one letter.
 
     Lone surrogates are nobody's password, and end in "wrong password" like any other.
     """
-    return unicodedata.normalize("NFC", password).strip().encode("utf-8", "surrogatepass")
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import force_setattr
 
 from clarin_core.domain.text import clean_text
+from clarin_core.errors import Invalid
 
 _LINES = {"lines": True}
 VERBATIM = {"verbatim": True}
@@ -26,6 +27,16 @@ class _TextRule(NamedTuple):
     shortest: int
     longest: int
     lines: bool
+    verbatim: bool = False
+
+    def kept(self, field: str, raw: str) -> str:
+        """Return the text in its kept form; raises Invalid."""
+        if not self.verbatim:
+            longest, lines = self.longest, self.lines
+            return clean_text(field, raw, shortest=self.shortest, longest=longest, lines=lines)
+        if not self.shortest <= len(raw) <= self.longest:
+            raise Invalid(field, f"must have {self.shortest} to {self.longest} characters")
+        return raw
 
 
 class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +47,7 @@ class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for field, rule in text_rules(type(self)).items():
             raw = getattr(self, field)
             if type(raw) is str:
-                force_setattr(self, field, clean_text(field, raw, **rule._asdict()))
+                force_setattr(self, field, rule.kept(field, raw))
 
     def given(self) -> dict[str, Any]:
         """Return the fields that the caller named, null ones included."""
@@ -74,6 +85,6 @@ def _text_rule(hint: object) -> _TextRule | None:
         return None
     extra = meta.extra or {}
     if extra.get("verbatim"):
-        return None
+        return _TextRule(meta.min_length or 0, meta.max_length, lines=True, verbatim=True)
     lines = bool(extra.get("lines"))
     return _TextRule(meta.min_length or 0, meta.max_length, lines)

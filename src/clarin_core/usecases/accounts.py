@@ -65,6 +65,8 @@ class AccountUseCases:
     ) -> Account:
         """Change an account; an inactive one can no longer be worked in (TN4)."""
         actor.require_super_admin()
+        if change.is_active is False and account_id == actor.account_id:
+            raise Invalid("is_active", "of the account one works in is not changed here")
         async with self.storage.begin(account_id, actor.origin) as tx:
             account = await tx.account.get()
             account.expect(change.version)
@@ -141,6 +143,8 @@ class AccountUseCases:
     async def end_membership(self, actor: Actor, user_id: UserId, account_id: AccountId) -> None:
         """Stop a user from working in an account."""
         actor.require_super_admin()
+        if (user_id, account_id) == (actor.user_id, actor.account_id):
+            raise Invalid("account_id", "is the account one works in oneself")
         async with self.storage.begin(account_id, actor.origin) as tx:
             await tx.members.get(user_id)
             await tx.members.remove(user_id)

@@ -136,8 +136,15 @@ class ImportUseCases:
         expected, so that no bug is hidden; call again then for the imports that are left.
         """
         pending = await self.storage.pending_imports()
+        waiting: dict[AccountId, Unavailable] = {}
         for account_id, import_id in pending:
-            await self._run_or_fail(account_id, import_id)
+            if account_id not in waiting:
+                try:
+                    await self._run_or_fail(account_id, import_id)
+                except Unavailable as error:  # It may be this import: the others still run.
+                    waiting[account_id] = error
+        for reason in waiting.values():
+            raise reason
         return bool(pending)
 
     async def _run_or_fail(self, account_id: AccountId, import_id: ImportId) -> None:

@@ -60,7 +60,13 @@ class SignInUseCases:
         Raises RateLimited after 10 tries for a name or 50 from an address in 15 minutes.
         """
         secret = await self._prove(credentials, address)
+        renewed = await self._renewed(secret, credentials.password)
         async with self.storage.directory() as directory:
+            now = await directory.users.secret_of(secret.user.id)
+            if now.token_version != secret.token_version or not now.user.is_active:
+                raise Unauthorized("user name or password is wrong")  # It changed meanwhile.
+            if renewed and now.password_hash == secret.password_hash:
+                await directory.users.set_password(secret.user.id, renewed)
             places = await directory.users.memberships(secret.user.id)
             if not places:
                 raise Unauthorized("the user works in no active account")
@@ -188,7 +194,6 @@ class SignInUseCases:
             raise Unauthorized("user name or password is wrong")
         self.names.forget(name)
         self.addresses.take_back(address)
-        await self._refresh_hash(secret, credentials.password)
         return secret
 
     async def _secret(self, login: str) -> Secret | None:
@@ -199,11 +204,10 @@ class SignInUseCases:
         async with self.storage.directory() as directory:
             return await directory.users.secret(name)
 
-    async def _refresh_hash(self, secret: Secret, password: str) -> None:
-        if self.hasher.is_outdated(secret.password_hash):
-            hashed = await self.hasher.hash(password)
-            async with self.storage.directory() as directory:
-                await directory.users.set_password(secret.user.id, hashed)
+    async def _renewed(self, secret: Secret, password: str) -> str | None:
+        """Return the hash with today's parameters, None if it has them."""
+        outdated = self.hasher.is_outdated(secret.password_hash)
+        return await self.hasher.hash(password) if outdated else None
 
     async def _open(
         self, directory: Directory, user: User, account_id: AccountId

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 from sanic import HTTPResponse, Request
@@ -32,7 +31,7 @@ def origin_allowed(request: Request, allowed: Collection[str]) -> bool:
     origin: str | None = request.headers.get("origin")
     if origin is None or origin in allowed:
         return True
-    return origin != "null" and bool(urlsplit(origin).netloc == request.headers.get("host"))
+    return bool(origin.partition("://")[2] == request.headers.get("host"))
 
 
 def allow_origin(request: Request, response: HTTPResponse, allowed: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """Requests become values; what does not is refused with the field's name."""
 
+import asyncio
 import re
 from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -7,6 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Struct
 from sanic import Request
+from sanic.exceptions import RequestTimeout
 from sanic.http import Http
 
 from clarin_core.domain.ids import ID_MAX
@@ -25,11 +27,17 @@ _REASONS = {
 }
 _MALFORMED_WHEN_OUT_OF_BOUNDS = {"page", "limit", "after", "sort"}
 
+_BODY_S = 10
+_BODY_BYTES_PER_S = 256 * 1024
+
 T = TypeVar("T", bound=Struct)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the whole body; raises TooLarge before more than `limit` bytes are kept."""
+    """Return the whole body; raises TooLarge before more than `limit` bytes are kept.
+
+    A client gets so long for it as its size deserves, however often it sends a byte.
+    """
     stream = request.stream
     if not isinstance(stream, Http) or not stream.request_body:
         return b""
@@ -37,6 +45,14 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise Unsupported("an encoded body is not read here")
     if int(request.headers.get("content-length") or 0) > limit:
         raise TooLarge("the body", f"{limit} bytes")
+    try:
+        async with asyncio.timeout(_BODY_S + limit / _BODY_BYTES_PER_S):
+            return await _read_all(stream, limit)
+    except TimeoutError as error:
+        raise RequestTimeout("the body took too long") from error
+
+
+async def _read_all(stream: Http, limit: int) -> bytes:
     parts, size = [], 0
     while (part := await stream.read()) is not None:
         size += len(part)
