@@ -196,3 +196,20 @@ def test_tags_come_with_the_lead() -> None:
 async def history(desk: Desk, lead_id: LeadId) -> list[Any]:
     """Return a lead's moves, newest first."""
     return (await desk.tenant.views.lead_history(lead_id, PageQuery(limit=200))).data
+
+
+def test_a_named_contact_is_nobody_else() -> None:
+    """LD3: a phone that is not the named contact's is refused, never dropped."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        ana = await desk.contacts.create(desk.agent, NewContact(name="Ana", phone=PHONE))
+        same = NewLead(contact_id=ana.id, phone=KEPT, allow_duplicate=True)
+        assert (await desk.leads.create(desk.agent, same)).phone == KEPT
+        other = NewLead(contact_id=ana.id, phone="912345678", allow_duplicate=True)
+        await desk.names()
+        with pytest.raises(Invalid, match="phone"):
+            await desk.leads.create(desk.agent, other)
+        assert await desk.names() == []
+
+    tell(story())

@@ -1,5 +1,6 @@
 """What one can do with leads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -160,11 +161,19 @@ async def _contact_of(
     draft = ContactDraft(**person, name=new.name, source=new.source)
     if new.contact_id is not None:
         contact = await tx.contacts.get(new.contact_id)
+        _refuse_another_person(contact, person)
         await fill_contact(tx, contact, draft, at=at)
         return contact
     if any(value is not None for value in person.values()):
         return await claim_contact(tx, draft, at=at)
     return None
+
+
+def _refuse_another_person(contact: Contact, person: Mapping[str, Any]) -> None:
+    """Raise Invalid rather than drop a value that is not the named contact's."""
+    for field, value in person.items():
+        if value is not None and getattr(contact, field) not in (None, value):
+            raise Invalid(field, "is not the contact's")
 
 
 def _draft(
