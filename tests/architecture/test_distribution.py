@@ -97,9 +97,9 @@ def test_texts_name_no_registry_and_no_machine() -> None:
 @pytest.mark.parametrize(
     ("line", "is_seen"),
     [
-        ("index-url = https://pypi" + ".org/simple", True),
+        ("index-url = https://" + "pypi" + ".org/simple", True),
         ("see " + "/home" + "/ana/clarin", True),
-        ("get('/api/leads/work/x')", False),
+        ("get('/api/leads" + "/work" + "/x')", False),
         ("/var/lib/clarin", False),
     ],
 )

@@ -1,12 +1,7 @@
 """Search as people type it."""
 
-import re
-
-from clarin_core.domain.phone import PhoneNumber, digits
+from clarin_core.domain.phone import PhoneNumber, digits, digits_in_search
 from clarin_core.domain.text import fold
-
-_PART_OF_PHONE = re.compile(r"[+0-9 ()./-]*[0-9][+0-9 ()./-]*")
-_NO_DIGIT = re.compile(r"[^0-9]+")
 
 
 class Needle:
@@ -14,8 +9,7 @@ class Needle:
 
     def __init__(self, text: str) -> None:
         self._folded = fold(text)
-        is_phone = _PART_OF_PHONE.fullmatch(self._folded)
-        self._digits = _NO_DIGIT.sub("", self._folded) if is_phone else None
+        self._digits = digits_in_search(text)
 
     def is_in(self, *texts: str | None) -> bool:
         """Return whether one of the texts holds it."""

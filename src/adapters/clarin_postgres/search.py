@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterable
 
 from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.phone import digits_in_search
 from clarin_core.domain.text import fold
 
-_PART_OF_PHONE = re.compile(r"[+0-9 ()./-]*[0-9][+0-9 ()./-]*")
-_NO_DIGIT = re.compile(r"[^0-9]+")
 _SPECIAL = re.compile(r"([\\%_])")
 
 
@@ -34,6 +33,5 @@ def text_pattern(text: str) -> str:
 
 def phone_pattern(text: str) -> str | None:
     """Return the pattern that finds a text's digits in phones, None if it is no part of one."""
-    folded = fold(text)
-    digits = _NO_DIGIT.sub("", folded)
-    return f"%{digits}%" if _PART_OF_PHONE.fullmatch(folded) else None
+    digits = digits_in_search(text)
+    return None if digits is None else f"%{digits}%"

@@ -15,6 +15,7 @@ from phonenumbers import (
 )
 from phonenumbers import PhoneNumber as ParsedNumber
 
+from clarin_core.domain.text import fold
 from clarin_core.errors import Invalid
 
 PhoneNumber = NewType("PhoneNumber", str)
@@ -34,6 +35,7 @@ _EXTENSION = re.compile(
 _DASHES = "\\-\u2010\u2012\u2013\u2014\u2015\u2212"
 _TYPED = re.compile(rf"[\s(]*(\+?)([\s0-9()\[\]./{_DASHES}]*)")
 _NO_DIGIT = re.compile(r"[^0-9]+")
+_PART_OF_PHONE = re.compile(r"[+0-9 ()./-]*[0-9][+0-9 ()./-]*")
 _CANONICAL = re.compile(r"\+[1-9][0-9]{6,14}")
 _PHONE_JID = re.compile(
     r"([1-9][0-9]{6,14})(?:\.[0-9]+)?(?::[0-9]+)?@(?:s\.whatsapp\.net|c\.us)", re.IGNORECASE
@@ -80,6 +82,15 @@ def phone_from_jid(jid: str) -> PhoneNumber:
     if match is None:
         raise _refused("is not the address of a person's phone")
     return PhoneNumber(f"+{match[1]}")
+
+
+def digits_in_search(text: str) -> str | None:
+    """Return the digits to be found in phones by a search, None if it is no part of one.
+
+    "Ana 5" is a name, so that it does not find every phone with a 5.
+    """
+    folded = fold(text)
+    return _NO_DIGIT.sub("", folded) if _PART_OF_PHONE.fullmatch(folded) else None
 
 
 def digits(phone: PhoneNumber) -> str:
