@@ -39,7 +39,7 @@ def test_the_whole_graph_is_built_with_the_types_that_it_says() -> None:
     use_cases = [
         field.name for field in fields(Services) if "usecases" in hints[field.name].__module__
     ]
-    assert len(use_cases) == 7
+    assert len(use_cases) == 8
     for name in use_cases:
         assert type(getattr(services, name)) is hints[name]
         assert services.owner_of(hints[name].__name__) is getattr(services, name)

@@ -255,11 +255,21 @@ def half_a_request(address: str) -> Iterator[socket.socket]:
         yield connection
 
 
-def test_asked_twice_it_stops_at_once() -> None:
-    with serving("--storage", "memory") as service, half_a_request(service.wait_until_ready()):
+def test_asked_twice_it_stops_at_once_and_leaves_nothing_behind(home: Path) -> None:
+    with serving(*in_data(home)) as service, half_a_request(service.wait_until_ready()):
         service.process.send_signal(signal.SIGTERM)
-        service.wait_for("stopping")
+        service.wait_for("stopping: ")
         assert service.end(signal.SIGTERM) == 1
+    assert "stopping PostgreSQL" in service.said
+    assert processes_of(home) == []
+
+
+def test_asked_thrice_it_ends_whatever_it_waits_for() -> None:
+    with serving("--storage", "memory") as service, half_a_request(service.wait_until_ready()):
+        for _ in range(3):
+            service.process.send_signal(signal.SIGINT)
+            service.process.send_signal(signal.SIGTERM)
+        assert service.rest() != 0
 
 
 def test_logs_for_machines_are_json_but_for_the_password_which_is_told_once() -> None:

@@ -82,6 +82,27 @@ def test_names_and_addresses_of_users_are_their_own(address: str) -> None:
     tell(story, address=address)
 
 
+def test_administrators_choose_who_works_with_them(address: str) -> None:
+    """Section 7: a colleague is made, promoted, removed; sockets and tokens end with the place."""
+
+    async def story(house: House) -> None:
+        carla, new = house.carla, new_user()
+        member = await carla.post("/api/members", **new)
+        assert (member["role"], "password" in member) == ("agent", False)
+        dora = await sign_in(house.http, new["username"])
+        refused(await dora.ask("POST", "/api/tags", json={"name": "x"}), 403, "forbidden")
+        path = f"/api/members/{member['user_id']}"
+        assert (await carla.put(path, role="admin"))["role"] == "admin"
+        await dora.post("/api/tags", name="y")
+        own = await dora.ask("DELETE", path)
+        refused(own, 422, "validation_failed", "user_id")
+        assert (await carla.ask("DELETE", path)).status_code == 204
+        refused(await dora.ask("GET", "/api/me"), 401, "unauthorized")
+        refused(await carla.ask("PUT", path, json={"role": "agent"}), 404, "not_found")
+
+    tell(story, address=address)
+
+
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "otra clave larga"}])
 def test_nobody_shuts_the_own_door(change: dict[str, object]) -> None:
     """One's own activity and password are not changed from above."""

@@ -168,3 +168,25 @@ def test_who_hangs_up_leaves_nothing_behind(capfd: pytest.CaptureFixture[str]) -
     tell(story)
     out = capfd.readouterr()
     assert "request failed" not in out.out + out.err
+
+
+def test_what_no_handler_took_is_counted_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """404, 405 and a refused upgrade are outcomes like others."""
+
+    async def story(house: House) -> None:
+        for method, path, status in (
+            ("GET", "/api/nowhere-CANARY", 404), ("DELETE", "/api/me", 405), ("GET", "/ws", 400),
+        ):  # fmt: skip
+            assert (await house.http.request(method, path)).status_code == status
+        counted = (await house.http.get("/metrics")).text
+        for labels in (
+            'method="GET",route="(none)",status="404"',
+            'method="DELETE",route="(none)",status="405"',
+            'method="GET",route="/ws",status="400"',
+        ):
+            assert f"clarin_http_requests_total{{{labels}}} 1.0" in counted
+
+    tell(story)
+    said = capsys.readouterr().out
+    assert "route=(none) status=404" in said
+    assert "CANARY" not in said

@@ -128,7 +128,7 @@ def test_parameters_of_queries(one: Operation) -> None:
         for field in fields_of(one):
             for value in corpus(one, field, QUERY_VALUES):
                 query = f"{field}={value}"
-                answer = await ana.ask("GET", f"{asked.url}?{query}", timeout=PATIENCE_S)
+                answer = await ana.ask(one.method, f"{asked.url}?{query}", timeout=PATIENCE_S)
                 check_calm(answer, query)
                 check_named(answer, {field, "query"}, query)
         await check_alive(house)

@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 
 import httpx
+import pytest
 
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.ports.small import Claims
@@ -48,7 +49,14 @@ ADMINS_ONLY = {
     "PATCH /api/settings/account",
     "POST /api/import/csv",
     "POST /api/import/csv/preview",
+    "GET /api/imports",
+    "GET /api/imports/<import_id>",
+    "GET /api/imports/<import_id>/rows",
     "GET /api/imports/<import_id>/rejects",
+    "POST /api/members",
+    "PUT /api/members/<user_id>",
+    "PATCH /api/members/<user_id>",
+    "DELETE /api/members/<user_id>",
 }
 """What an agent may not do in the own account (section 7 of the domain reference)."""
 
@@ -351,6 +359,43 @@ async def check_versions(ana: Person, path: str, change: dict[str, str], version
         answer = await ana.ask("PUT", path, json=body, headers=headers)
         assert answer.status_code == 200, answer.text
     assert answer.json()["version"] == version + 2
+
+
+CONDITIONAL = {
+    "PUT /api/pipelines/<pipeline_id>/stages/reorder",
+    "DELETE /api/pipelines/<pipeline_id>/stages/<stage_id>",
+    "DELETE /api/pipelines/<pipeline_id>",
+    "DELETE /api/leads/<lead_id>",
+    "POST /api/leads/<lead_id>/restore",
+    "DELETE /api/contacts/<contact_id>",
+    "POST /api/contacts/<contact_id>/restore",
+    "DELETE /api/tags/<tag_id>",
+    "DELETE /api/admin/accounts/<account_id>",
+}
+
+
+@pytest.mark.parametrize("name", sorted(CONDITIONAL))
+def test_removals_and_orders_can_name_the_version_too(name: str) -> None:
+    """Section 1: as header, or as `version` where the rest of the request is."""
+    (one,) = (one for one in OPERATIONS if str(one) == name)
+
+    async def story(house: House) -> None:
+        ana, stock = house.ana, await stock_of(house.ana)
+        if one.path.startswith("/api/admin/"):
+            stock = await tenants_of(ana, stock)
+        await prepare(one, ana, stock)
+        asked = request(one, stock)
+        before = await picture(ana)
+        said = {"params" if one.where == "query" else "json": {**(asked.body or {}), "version": 99}}
+        for options in (asked.options | {"headers": {"If-Match": '"99"'}}, asked.options | said):
+            answer = await ana.ask(one.method, asked.url, **options)
+            refused(answer, 409, "version_conflict")
+        assert await picture(ana) == before
+        version = int(answer.json()["error"].split()[-1])
+        good = asked.options | {"headers": {"If-Match": f'"{version}"'}}
+        assert (await ana.ask(one.method, asked.url, **good)).is_success
+
+    tell(story)
 
 
 def test_too_many_requests_at_once_are_refused_early() -> None:

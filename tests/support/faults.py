@@ -344,6 +344,14 @@ def a_user_keeps_every_default(patch: Patch) -> None:
     )  # fmt: skip
 
 
+def a_user_is_shown_without_places(patch: Patch) -> None:
+    changed_answer(MemoryStorage, "user", lambda view: replace(view, accounts=[]), patch)
+
+
+def a_page_of_the_log_has_no_bound_in_bytes(patch: Patch) -> None:
+    patch.setattr(events, "PAGE_BYTES_MAX", 2**60)
+
+
 def a_failure_is_announced(patch: Patch) -> None:
     right = MemoryStorage.begin
 

@@ -12,6 +12,7 @@ from clarin_core.domain.ids import AccountId, UserId
 from clarin_core.domain.sign_in import Credentials, RefreshToken, SignedIn
 from clarin_core.testing.tenants import NOON
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
+from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_memory import MemoryStorage
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
@@ -42,6 +43,7 @@ class Gate:
     storage: MemoryStorage
     clock: Watch
     accounts: AccountUseCases
+    members: MemberUseCases
     sign_in: SignInUseCases
     here: Account
     there: Account
@@ -65,7 +67,11 @@ class Gate:
 
     async def enter(self, user: User, password: str = PASSWORD) -> SignedIn:
         """Sign a user in."""
-        credentials = Credentials(username=user.username, password=password)
+        return await self.enter_as(user.username, password)
+
+    async def enter_as(self, username: str, password: str = PASSWORD) -> SignedIn:
+        """Sign the user of a name in."""
+        credentials = Credentials(username=username, password=password)
         return await self.sign_in.login(credentials, address=ADDRESS)
 
     async def actor(self, told: SignedIn) -> Actor:
@@ -104,6 +110,7 @@ async def gate() -> AsyncIterator[Gate]:
             storage,
             clock,
             AccountUseCases(storage, clock, hasher),
+            MemberUseCases(storage, clock, hasher),
             SignInUseCases(storage, clock, system_random, hasher, tokens),
             here,
             there,

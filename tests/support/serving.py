@@ -19,6 +19,7 @@ from clarin_core.ports.small import Clock, EventPublisher
 from clarin_core.ports.storage import Storage
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_memory import MemoryPublisher, MemoryStorage
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
@@ -138,6 +139,7 @@ def _services(
         pipelines=PipelineUseCases(storage, clock),
         tags=TagUseCases(storage, clock),
         accounts=AccountUseCases(storage, clock, hasher),
+        members=MemberUseCases(storage, clock, hasher),
         sign_in=SignInUseCases(storage, clock, system_random, hasher, tokens),
         imports=ImportUseCases(storage, clock),
     )

@@ -20,9 +20,11 @@ from clarin_core.domain.accounts import (
     TenantChange,
     UserChange,
 )
+from clarin_core.domain.command import Precondition
 from clarin_core.domain.contacts import ContactChange, ContactIds, NewContact
 from clarin_core.domain.ids import ID_MAX, ImportId
 from clarin_core.domain.leads import LeadChange, LeadIds, NewLead, StageChoice, StatusChange
+from clarin_core.domain.members import MemberChange, NewMember
 from clarin_core.domain.paging import Page
 from clarin_core.domain.pipelines import (
     NewPipeline,
@@ -181,6 +183,9 @@ EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
     ContactChange: lambda _: {"notes": "prefiere la tarde"},
     ContactIds: lambda stock: {"ids": [stock.ids["ContactId"]]},
     Credentials: lambda _: {"username": "nadie", "password": PASSWORD},
+    MemberChange: lambda _: {"role": "admin"},
+    NewMember: lambda _: new_user(),
+    Precondition: lambda _: {},
     LeadChange: lambda _: {"notes": "llamar el lunes"},
     LeadIds: lambda stock: {"ids": [stock.ids["LeadId"]]},
     NewAccount: lambda _: {"name": "Luna"},
@@ -275,6 +280,12 @@ async def tenants_of(ana: Person, stock: Stock) -> Stock:
     return replace(stock, ids=ids)
 
 
+async def colleagues_of(ana: Person, stock: Stock) -> Stock:
+    """Return the stock of one who administers an account: a member whom one may change."""
+    member = await ana.post("/api/members", **new_user())
+    return replace(stock, ids={**stock.ids, "UserId": member["user_id"]})
+
+
 async def successes(house: House) -> AsyncIterator[tuple[Operation, httpx.Response]]:
     """Ask every operation for what it does, as one who may, and yield its answer."""
     name = await name_of(house.ana)
@@ -283,6 +294,8 @@ async def successes(house: House) -> AsyncIterator[tuple[Operation, httpx.Respon
         stock = await stock_of(ana)
         if one.path.startswith("/api/admin/"):
             stock = await tenants_of(ana, stock)
+        if one.path.startswith("/api/members/"):
+            stock = await colleagues_of(ana, stock)
         if str(one).startswith("DELETE /api/admin/users/"):
             path = f"/api/admin/users/{stock.ids['UserId']}/accounts"
             await ana.post(path, account_id=stock.ids["AccountId"])

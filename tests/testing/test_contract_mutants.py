@@ -77,6 +77,8 @@ CAUGHT: list[tuple[faults.Fault, str]] = [
     (faults.a_ticket_lasts, "a_ticket_is_used_once"),
     (faults.standings_leave_out_the_unknown, "standings_are_aligned_with_their_keys"),
     (faults.a_user_keeps_every_default, "a_user_has_one_default_account"),
+    (faults.a_user_is_shown_without_places, "a_user_is_shown_with_the_places"),
+    (faults.a_page_of_the_log_has_no_bound_in_bytes, "a_page_of_the_log_has_a_bound_in_bytes"),
     (faults.a_failure_is_announced, "what_was_rolled_back_is_not_announced"),
 ]
 

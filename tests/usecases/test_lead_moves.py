@@ -17,6 +17,7 @@ from clarin_core.domain.leads import (
 )
 from clarin_core.domain.paging import PageQuery
 from clarin_core.domain.pipelines import NewPipeline, NewStage
+from clarin_core.errors import Invalid
 from support.desk import Desk, tell
 
 FEW = settings(max_examples=120, deadline=None)
@@ -58,11 +59,11 @@ def test_moves_fold_to_where_the_lead_is(steps: list[int]) -> None:
         (0, LeadStatus.LOST, 5),
         (4, LeadStatus.LOST, 5),
         (4, LeadStatus.WON, 4),
-        (4, LeadStatus.CONTACTED, 4),
+        (4, LeadStatus.QUALIFIED, 0),
         (1, LeadStatus.PROPOSAL, 1),
     ],
 )
-def test_won_and_lost_go_to_such_a_stage(begins: int, status: LeadStatus, ends: int) -> None:
+def test_a_status_goes_to_a_stage_of_its_kind(begins: int, status: LeadStatus, ends: int) -> None:
     """LD6, LD5: the first stage of that kind, if the lead is not in one."""
 
     async def story() -> None:
@@ -105,10 +106,51 @@ def test_stage_and_status_may_be_named_together() -> None:
         desk = await Desk.open()
         stages = desk.tenant.stages
         lead = await desk.leads.create(desk.agent, NewLead(name="Luz"))
-        change = LeadChange(stage_id=stages[1], status=LeadStatus.WON)
+        change = LeadChange(stage_id=stages[1], status=LeadStatus.PROPOSAL)
         changed = await desk.leads.update(desk.agent, lead.id, change)
-        assert (changed.stage_id, changed.status) == (stages[1], LeadStatus.WON)
+        assert (changed.stage_id, changed.status) == (stages[1], LeadStatus.PROPOSAL)
         assert (changed.version, len(await history(desk, lead.id))) == (2, 2)
+
+    tell(story())
+
+
+@pytest.mark.parametrize(
+    ("stage", "status"),
+    [(1, LeadStatus.WON), (4, LeadStatus.NEW), (4, LeadStatus.LOST), (5, LeadStatus.WON)],
+)
+def test_stage_and_status_may_not_contradict_each_other(stage: int, status: LeadStatus) -> None:
+    """LD5, LD6: neither of a new lead, nor of one that moves, nor of one that is there already."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        stage_id = desk.tenant.stages[stage]
+        with pytest.raises(Invalid, match="status does not go with the stage"):
+            await desk.leads.create(
+                desk.agent, NewLead(name="Luz", stage_id=stage_id, status=status)
+            )
+        there = await desk.leads.create(desk.agent, NewLead(name="Luz", stage_id=stage_id))
+        elsewhere = await desk.leads.create(desk.agent, NewLead(name="Mar"))
+        await desk.news()
+        for lead in (there, elsewhere):
+            with pytest.raises(Invalid, match="status does not go with the stage"):
+                await desk.leads.update(
+                    desk.agent, lead.id, LeadChange(stage_id=stage_id, status=status)
+                )
+        assert await desk.news() == []
+
+    tell(story())
+
+
+def test_a_pipeline_without_such_a_stage_takes_any_status() -> None:
+    """LD6: there is nothing that it could contradict."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        flat = NewPipeline(name="Plano", stages=(NewStage(name="Uno"),))
+        stage_id = (await desk.pipelines.create(desk.admin, flat)).stages[0].id
+        new = NewLead(name="Luz", stage_id=stage_id, status=LeadStatus.WON)
+        lead = await desk.leads.create(desk.agent, new)
+        assert (lead.stage_id, lead.status) == (stage_id, LeadStatus.WON)
 
     tell(story())
 

@@ -1,6 +1,6 @@
 """One account's log."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import uuid4
@@ -8,7 +8,14 @@ from uuid import uuid4
 import msgspec
 
 from clarin_core.domain.actor import Origin
-from clarin_core.domain.events import Event, EventPage, EventQuery, Position, Recorded
+from clarin_core.domain.events import (
+    PAGE_BYTES_MAX,
+    Event,
+    EventPage,
+    EventQuery,
+    Position,
+    Recorded,
+)
 from clarin_core.errors import TooOld
 
 _encode = msgspec.json.Encoder().encode
@@ -52,15 +59,17 @@ class Log:
         """Return events after a number; raises TooOld outside the log."""
         if not self._trimmed_to <= query.after <= self.seq:
             raise TooOld(query.after)
-        first = query.after - self._trimmed_to
-        picked = enumerate(self._entries[first : first + query.size], query.after + 1)
-        return EventPage(
-            data=[
-                Recorded(seq=seq, at=entry.at, origin=entry.origin, event=_decode(entry.body))
-                for seq, entry in picked
-            ],
-            position=self.position,
-        )
+        return EventPage(data=list(self._page(query)), position=self.position)
+
+    def _page(self, query: EventQuery) -> Iterator[Recorded]:
+        first, size = query.after - self._trimmed_to, 0
+        for seq, (at, origin, body) in enumerate(
+            self._entries[first : first + query.size], query.after + 1
+        ):
+            yield Recorded(seq=seq, at=at, origin=origin, event=_decode(body))
+            size += len(body)
+            if size >= PAGE_BYTES_MAX:
+                return
 
     def trim(self, before: datetime, *, kept_max: int) -> None:
         """Forget the events at the beginning that happened before a time, or are too many."""

@@ -12,10 +12,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Self
 
-from clarin_core.domain.accounts import Standing
+from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
-from clarin_core.domain.ids import AccountId, ImportId, SessionId
+from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.domain.imports import ImportState
 from clarin_core.errors import Invalid
 from clarin_core.ports.directory import Directory
@@ -29,6 +29,7 @@ from clarin_memory.paging import OLDEST
 from clarin_memory.purge import purge_account, purge_sign_ins
 from clarin_memory.state import Ids, SharedTables
 from clarin_memory.transaction import Work
+from clarin_memory.users import user_view
 from clarin_memory.views import MemoryViews
 
 _PENDING = (ImportState.UPLOADED, ImportState.RUNNING)
@@ -73,6 +74,10 @@ class MemoryStorage(Storage):
     ) -> list[Standing | None]:
         """Return what decides whether tokens still count, in the order of `keys`."""
         return [self._standing(session_id, account_id, at) for session_id, account_id in keys]
+
+    async def user(self, user_id: UserId) -> UserView:
+        """Return a user and where the user works; raises NotFound."""
+        return user_view(self._shared, user_id)
 
     async def positions(self, account_ids: Sequence[AccountId]) -> Mapping[AccountId, Position]:
         """Return where some accounts' logs stand; unknown ones are left out."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, structs
 
-from clarin_core.domain.accounts import Membership, Secret, User, UserQuery
+from clarin_core.domain.accounts import Membership, Secret, User, UserQuery, UserView
 from clarin_core.domain.ids import UserId
 from clarin_core.domain.paging import Page
 from clarin_core.errors import Conflict
@@ -80,14 +80,7 @@ class MemoryUsers(Users):
 
     async def memberships(self, user_id: UserId) -> list[Membership]:
         """Return the user's places in active accounts with their names, the default first."""
-        places = []
-        for (account_id, member_id), role in self.shared.roles.items():
-            account = account_row(self.shared, account_id)
-            if member_id == user_id and account.is_active:
-                place = membership_of(self.shared, account_id, user_id, role)
-                place.account_name = account.name
-                places.append(place)
-        return sorted(places, key=lambda place: (not place.is_default, place.account_id))
+        return _places(self.shared, user_id)
 
     def _put(self, secret: Secret) -> None:
         wanted = _logins(secret.user)
@@ -95,6 +88,23 @@ class MemoryUsers(Users):
             if other.user.id != secret.user.id and wanted & _logins(other.user):
                 raise Conflict("conflict", "the user name or the e-mail address is taken")
         self.shared.users.put(secret.user.id, secret)
+
+
+def user_view(shared: SharedTables, user_id: UserId) -> UserView:
+    """Return a user and where the user works; raises NotFound."""
+    user = user_row(shared, user_id).user
+    return UserView(**structs.asdict(user), accounts=_places(shared, user_id))
+
+
+def _places(shared: SharedTables, user_id: UserId) -> list[Membership]:
+    places = []
+    for (account_id, member_id), role in shared.roles.items():
+        account = account_row(shared, account_id)
+        if member_id == user_id and account.is_active:
+            place = membership_of(shared, account_id, user_id, role)
+            place.account_name = account.name
+            places.append(place)
+    return sorted(places, key=lambda place: (not place.is_default, place.account_id))
 
 
 def _logins(user: User) -> set[str]:

@@ -7,7 +7,14 @@ from uuid import UUID
 import msgspec
 
 from clarin_core.domain.actor import Origin
-from clarin_core.domain.events import Event, EventPage, EventQuery, Position, Recorded
+from clarin_core.domain.events import (
+    PAGE_BYTES_MAX,
+    Event,
+    EventPage,
+    EventQuery,
+    Position,
+    Recorded,
+)
 from clarin_core.errors import NotFound, TooOld
 from clarin_postgres.connection import Row
 from clarin_postgres.reader import Reader
@@ -36,11 +43,15 @@ _POSITION = f"""-- events.position
     select {POSITION} from account_stream s where s.account_id = $1"""
 _READ = f"""-- events.read
     select {POSITION}, e.seq, e.at, e.payload, e.origin from account_stream s
-    left join lateral (
-        select e.seq, e.at, e.payload, e.origin from event_log e
-        where e.account_id = $1 and e.seq > $2
-        order by e.seq limit $3
-    ) e on true
+    left join (
+        select n.seq, n.at, n.payload, n.origin,
+            sum(n.bytes) over (order by n.seq rows unbounded preceding) - n.bytes as before
+        from (
+            select e.seq, e.at, e.payload, e.origin, octet_length(e.payload) as bytes
+            from event_log e where e.account_id = $1 and e.seq > $2
+            order by e.seq limit $3
+        ) n
+    ) e on e.before < {PAGE_BYTES_MAX}
     where s.account_id = $1
     order by e.seq"""
 

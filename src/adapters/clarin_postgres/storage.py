@@ -8,13 +8,15 @@ locked until the COMMIT, which therefore happens in the order of the numbers, an
 gives them back. Writers of one account queue for that row at their very end only, writers of
 different accounts never meet.
 
-Locks. Transactions are READ COMMITTED and lock what they read before they change it, rows in
-ascending order of id: the account, then pipelines, contacts, leads, and the counter last. The
-locks are FOR NO KEY UPDATE, which hold up other writers but not the check of a link to the
-row. What many only rely on (a pipeline that a lead enters, a tag that is put on it) has a
-shared lock. A claim inserts what is missing in the order of its key; whoever claims the same
-at the same time waits at the unique index, and then finds the row there. What deadlocks all
-the same, or waits too long, is Contention: nothing happened, and trying again is safe.
+Locks. Transactions are READ COMMITTED and lock what they read before they change it, rows of a
+kind in ascending order of id, the account and named pipelines first, the counter last. Between
+leads and contacts there is no order that all could keep: some find the contact by the lead,
+others the leads by the contact. The locks are FOR NO KEY UPDATE, which hold up other writers
+but not the check of a link to the row. What many only rely on (a pipeline that a lead enters,
+a tag that is put on it) has a shared lock. A claim inserts what is missing in the order of its
+key; whoever claims the same at the same time waits at the unique index, and then finds the row
+there. What deadlocks all the same, or waits too long, is Contention: nothing happened, and
+trying again is safe.
 
 Errors do not poison a transaction where a caller may want to go on: whether a name, a phone or
 a Kommo id is free is part of the writing statement itself, which then writes nothing and tells
@@ -39,10 +41,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Self
 
-from clarin_core.domain.accounts import Standing
+from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
-from clarin_core.domain.ids import AccountId, ImportId, SessionId
+from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.errors import Invalid
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.small import Clock, EventPublisher
@@ -58,6 +60,7 @@ from clarin_postgres.reader import BEGIN, GuardedReads, OpenReads, Reads, Region
 from clarin_postgres.roles import DIRECTORY, READER, WRITER, check_role
 from clarin_postgres.sessions import STANDINGS, standings_of
 from clarin_postgres.transaction import Work
+from clarin_postgres.users import VIEW, user_view
 from clarin_postgres.views import PostgresViews
 
 _READERS = 8
@@ -136,6 +139,10 @@ class PostgresStorage(Storage):
         sessions, accounts = [key[0] for key in keys], [key[1] for key in keys]
         rows = await self._directors.fetch(STANDINGS, sessions, accounts, at)
         return standings_of(rows, len(keys))
+
+    async def user(self, user_id: UserId) -> UserView:
+        """Return a user and where the user works; raises NotFound."""
+        return user_view(await self._directors.fetch(VIEW, user_id), user_id)
 
     async def positions(self, account_ids: Sequence[AccountId]) -> Mapping[AccountId, Position]:
         """Return where some accounts' logs stand; unknown ones are left out."""

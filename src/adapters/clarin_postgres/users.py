@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from clarin_core.domain.accounts import Membership, Secret, User, UserQuery
+from clarin_core.domain.accounts import Membership, Secret, User, UserQuery, UserView
 from clarin_core.domain.ids import UserId
 from clarin_core.domain.paging import Page
 from clarin_core.errors import Conflict, NotFound
@@ -68,7 +69,7 @@ _REHASH = """-- users.set_password
 _END_TOKENS = """-- users.end_tokens
     update users u set token_version = u.token_version + 1 where u.id = $1
     returning u.token_version"""
-_MEMBERSHIPS = """-- users.memberships
+_PLACES = """
     select m.account_id, m.user_id, m.role, a.name as account_name,
         d.user_id is not null as is_default
     from memberships m
@@ -76,6 +77,12 @@ _MEMBERSHIPS = """-- users.memberships
     left join default_accounts d on d.account_id = m.account_id and d.user_id = m.user_id
     where m.user_id = $1 and a.is_active
     order by d.user_id is null, m.account_id"""
+_MEMBERSHIPS = f"-- users.memberships{_PLACES}"
+VIEW = f"""-- storage.user
+    select {_USER}, p.account_id, p.user_id, p.role, p.account_name, p.is_default
+    from users u left join ({_PLACES}) p on true
+    where u.id = $1
+    order by p.is_default desc, p.account_id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,14 @@ class PostgresUsers(Users):
         if row is None:
             raise NotFound("user", user_id)
         return row
+
+
+def user_view(rows: list[Row], user_id: UserId) -> UserView:
+    """Return a user of one row for each place; raises NotFound."""
+    if not rows:
+        raise NotFound("user", user_id)
+    places = structs([row for row in rows if row["account_id"] is not None], Membership)
+    return msgspec.convert({**rows[0], "accounts": places}, UserView)
 
 
 def _columns(user: User) -> list[object]:

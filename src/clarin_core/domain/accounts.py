@@ -72,6 +72,12 @@ class Membership(Struct, kw_only=True, omit_defaults=True):
     account_name: str | None = None
 
 
+class UserView(User, kw_only=True, omit_defaults=True):
+    """A user with the active accounts in which the user works, the default first."""
+
+    accounts: list[Membership]
+
+
 class Session(Struct, kw_only=True):
     """One sign-in: a family of rotating refresh tokens that end together."""
 

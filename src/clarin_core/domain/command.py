@@ -68,6 +68,10 @@ class Change(Command, frozen=True, kw_only=True):
         return {field: value for field, value in self.given().items() if field != "version"}
 
 
+class Precondition(Change, frozen=True, kw_only=True):
+    """Nothing to set: only the version that the caller saw, if there is one to compare."""
+
+
 @cache
 def text_rules(command: type[Struct]) -> Mapping[str, _TextRule]:
     """Return the length rules of a command's bounded text fields, by field name."""
@@ -88,3 +92,6 @@ def _text_rule(hint: object) -> _TextRule | None:
         return _TextRule(meta.min_length or 0, meta.max_length, lines=True, verbatim=True)
     lines = bool(extra.get("lines"))
     return _TextRule(meta.min_length or 0, meta.max_length, lines)
+
+
+ANY_VERSION = Precondition()

@@ -48,10 +48,11 @@ class LeadUpdated(_Event, frozen=True, kw_only=True, tag="lead.updated"):
 
 
 class LeadMoved(_Event, frozen=True, kw_only=True, tag="lead.stage_moved"):
-    """Leads in another stage."""
+    """Leads in another stage; `changed` names the fields that differ, empty for a batch."""
 
     leads: list[Lead]
     moves: list[StageMove]
+    changed: list[str] = []
 
 
 class LeadAssigned(_Event, frozen=True, kw_only=True, tag="lead.assigned"):
@@ -202,8 +203,14 @@ class Position(Struct, frozen=True, kw_only=True):
     trimmed_to: int
 
 
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+
+
 class EventQuery(Command, frozen=True, kw_only=True):
-    """Events after a number, oldest first; a larger limit is cut to 1000."""
+    """Events after a number, oldest first; a larger limit is cut to 1000.
+
+    A page ends early with the event that fills 4 MiB, so only `position` tells the log's end.
+    """
 
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=2**31)] = 200

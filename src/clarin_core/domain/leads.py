@@ -298,10 +298,19 @@ def status_in(stage: Stage, status: LeadStatus) -> LeadStatus:
     return LeadStatus.CONTACTED if status in _KIND_OF_END else status
 
 
-def end_stage(pipeline: Pipeline, status: LeadStatus, current: StageId | None) -> Stage | None:
-    """Return where a lead goes whose status becomes won or lost, None to stay (LD6)."""
-    kind = _KIND_OF_END.get(status)
+def stage_for(pipeline: Pipeline, status: LeadStatus, current: StageId | None) -> Stage | None:
+    """Return where a lead goes that gets this status, None to stay (LD6).
+
+    Won and lost have stages of their own; out of these the others lead back to an open one.
+    """
+    kind = _KIND_OF_END.get(status, StageKind.OPEN)
     here = next((stage for stage in pipeline.stages if stage.id == current), None)
-    if kind is None or (here and here.kind is kind):
+    if here and here.kind is kind:
         return None
     return pipeline.first(kind)
+
+
+def check_status(pipeline: Pipeline, stage: Stage, status: LeadStatus) -> None:
+    """Raise Invalid for a stage and a status that contradict each other (LD5, LD6)."""
+    if _ENDS.get(stage.kind, status) is not status or stage_for(pipeline, status, stage.id):
+        raise Invalid("status", f"does not go with the stage {stage.name}")

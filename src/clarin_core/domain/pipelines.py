@@ -122,14 +122,14 @@ class StageChange(Change, frozen=True, kw_only=True):
     kind: StageKind | UnsetType = UNSET
 
 
-class StageOrder(Command, frozen=True, kw_only=True):
+class StageOrder(Change, frozen=True, kw_only=True):
     """All stages of a pipeline, each once, in their new order."""
 
     stage_ids: Annotated[list[StageId], Meta(min_length=1, max_length=STAGES_MAX)]
 
 
-class Removal(Command, frozen=True, kw_only=True):
-    """Where the leads of a removed stage or pipeline go."""
+class Removal(Change, frozen=True, kw_only=True):
+    """Where the leads of a removed stage or pipeline go; the version is the pipeline's."""
 
     move_to: StageId | UnsetType = UNSET
 

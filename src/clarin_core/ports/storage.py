@@ -5,10 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from clarin_core.domain.accounts import Standing
+from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
-from clarin_core.domain.ids import AccountId, ImportId, SessionId
+from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
@@ -48,6 +48,10 @@ class Storage(Protocol):
 
         One statement. None where there is no such sign-in or account.
         """
+        ...
+
+    async def user(self, user_id: UserId) -> UserView:
+        """Return a user and where the user works, in one statement; raises NotFound."""
         ...
 
     async def positions(self, account_ids: Sequence[AccountId]) -> Mapping[AccountId, Position]:

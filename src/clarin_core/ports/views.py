@@ -105,6 +105,7 @@ class Views(Protocol):
     async def events(self, query: EventQuery) -> EventPage:
         """Return events after `query.after` in order.
 
+        The page ends with the event with which they have `PAGE_BYTES_MAX` bytes as JSON.
         Raises TooOld when the log no longer reaches back to it, or does not reach it yet.
         """
         ...

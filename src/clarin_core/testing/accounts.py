@@ -1,4 +1,4 @@
-"""Laws of accounts and memberships, seen from above and from inside."""
+"""Laws of accounts, seen from above and from inside."""
 
 from uuid import uuid4
 
@@ -6,11 +6,9 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from clarin_core.domain.accounts import Membership, NewAccount, Plan
-from clarin_core.domain.actor import Role
+from clarin_core.domain.accounts import NewAccount, Plan
 from clarin_core.domain.events import AccountChanged
-from clarin_core.domain.ids import AccountId, UserId
-from clarin_core.domain.members import MemberQuery
+from clarin_core.domain.ids import AccountId
 from clarin_core.domain.pipelines import DEFAULT_PIPELINE
 from clarin_core.domain.tags import TagOrigin
 from clarin_core.errors import Conflict, NotFound
@@ -21,7 +19,7 @@ from clarin_core.testing.tenants import HASH, LATER, NOON, Tenant, doomed, perso
 
 
 class AccountLaws(Contract):
-    """What `Accounts`, `AccountStore` and `MemberStore` promise."""
+    """What `Accounts` and `AccountStore` promise."""
 
     @law(name=strategies.names(), plan=st.sampled_from(Plan), devices=st.integers(0, 10_000))
     async def test_an_account_comes_back_as_it_was_added(
@@ -103,73 +101,6 @@ class AccountLaws(Contract):
         await remove(self.storage, empty.id)
         with pytest.raises(NotFound):
             await remove(self.storage, empty.id)
-
-    @law(role=st.sampled_from(Role))
-    async def test_a_member_has_the_role_that_was_given(self, account: Tenant, role: Role) -> None:
-        """Section 3.1: the membership is the only source of the role."""
-        user_id = await account.hire(Role.AGENT)
-        wanted = Membership(account_id=account.id, user_id=user_id, role=role, is_default=True)
-        async with account.begin() as tx:
-            await tx.members.put(wanted)
-        async with account.begin() as tx:
-            found = await tx.members.get(user_id)
-        assert (found.role, found.is_default) == (role, True)
-        (member,) = (await account.views.members(MemberQuery())).data
-        assert (member.user_id, member.role, member.is_active) == (user_id, role, True)
-
-    @law()
-    async def test_a_removed_member_is_no_member(self, account: Tenant) -> None:
-        """TN4: the user stays, the place is gone."""
-        user_id, other = await account.hire(), await account.hire()
-        async with account.begin() as tx:
-            await tx.members.remove(user_id)
-            assert await tx.members.active([user_id, other]) == {other}
-        assert [m.user_id for m in (await account.views.members(MemberQuery())).data] == [other]
-        with pytest.raises(NotFound):
-            async with account.begin() as tx:
-                await tx.members.get(user_id)
-        async with self.storage.directory() as directory:
-            assert await directory.users.memberships(user_id) == []
-
-    @law()
-    async def test_an_inactive_user_is_no_active_member(self, account: Tenant) -> None:
-        """LD9: nobody is given a lead who cannot sign in."""
-        idle, busy = await account.hire(), await account.hire()
-        async with self.storage.directory() as directory:
-            user = await directory.users.get(idle)
-            user.alter({"is_active": False}, at=LATER)
-            await directory.users.save(user)
-        async with account.begin() as tx:
-            assert await tx.members.active([idle, busy, UserId(2**62)]) == {busy}
-        shown = await account.views.members(MemberQuery(is_active=True))
-        assert [member.user_id for member in shown.data] == [busy]
-
-    @law()
-    async def test_a_user_has_one_default_account(self, account: Tenant) -> None:
-        """Section 3.1: naming a second default ends the first; the default comes first."""
-        other = await account.stranger()
-        user_id = await account.hire(Role.ADMIN, is_default=True)
-        async with other.begin() as tx:
-            await tx.members.put(
-                Membership(account_id=other.id, user_id=user_id, role=Role.AGENT, is_default=True)
-            )
-        async with self.storage.directory() as directory:
-            places = await directory.users.memberships(user_id)
-        assert [(one.account_id, one.role, one.is_default) for one in places] == [
-            (other.id, Role.AGENT, True), (account.id, Role.ADMIN, False),
-        ]  # fmt: skip
-        assert {one.account_name for one in places} == {"Luz y Sal"}
-
-    @law()
-    async def test_places_in_closed_accounts_are_not_shown(self, account: Tenant) -> None:
-        """TN4: who signs in cannot choose an account that is not active."""
-        user_id = await account.hire()
-        async with account.begin() as tx:
-            tenant = await tx.account.get()
-            tenant.alter({"is_active": False}, at=LATER)
-            await tx.account.save(tenant)
-        async with self.storage.directory() as directory:
-            assert await directory.users.memberships(user_id) == []
 
 
 async def remove(storage: Storage, account_id: AccountId) -> None:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import strategies as st
 
 from clarin_core.domain.actor import Origin
-from clarin_core.domain.events import Event, EventQuery, LeadCreated, TagDeleted
+from clarin_core.domain.events import (
+    PAGE_BYTES_MAX,
+    Event,
+    EventQuery,
+    LeadCreated,
+    LeadUpdated,
+    TagDeleted,
+)
 from clarin_core.domain.ids import TagId
 from clarin_core.domain.paging import PageQuery
 from clarin_core.errors import TooOld
@@ -55,6 +62,16 @@ class EventLaws(Contract):
         await account.emit(*map(gone, range(1001)))
         page = await account.views.events(EventQuery(limit=5000))
         assert [recorded.seq for recorded in page.data] == list(range(1, 1001))
+
+    @law()
+    async def test_a_page_of_the_log_has_a_bound_in_bytes(self, account: Tenant) -> None:
+        """It ends with the event that fills it, be it the first; the next one goes on there."""
+        large, small = LeadUpdated(leads=[], changed=["x" * PAGE_BYTES_MAX]), gone(1)
+        await account.emit(small, large, small, large, small)
+        for after, ends in ((0, 2), (2, 4), (1, 2), (4, 5)):
+            page = await account.views.events(EventQuery(after=after, limit=10))
+            assert [one.seq for one in page.data] == list(range(after + 1, ends + 1))
+            assert page.position.seq == 5
 
     @law(beyond=st.integers(1, 2**62))
     async def test_a_point_after_the_end_is_refused(self, account: Tenant, beyond: int) -> None:

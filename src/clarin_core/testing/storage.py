@@ -8,6 +8,7 @@ from clarin_core.testing.history import HistoryLaws
 from clarin_core.testing.imports import ImportLaws
 from clarin_core.testing.lead_lists import LeadListLaws
 from clarin_core.testing.leads import LeadLaws
+from clarin_core.testing.members import MemberLaws
 from clarin_core.testing.paging import PagingLaws
 from clarin_core.testing.pipelines import PipelineLaws
 from clarin_core.testing.purge import PurgeLaws
@@ -33,6 +34,7 @@ class StorageContract(
     TagLaws,
     ImportLaws,
     AccountLaws,
+    MemberLaws,
     SignInLaws,
     StatementLaws,
 ):

@@ -19,6 +19,7 @@ from clarin_core.domain.accounts import (
     UserQuery,
 )
 from clarin_core.domain.actor import Actor
+from clarin_core.domain.command import ANY_VERSION, Precondition
 from clarin_core.domain.events import (
     AccountChanged,
     EventAction,
@@ -75,11 +76,13 @@ class AccountUseCases:
                 tx.emit(AccountChanged(account=account))
         return account
 
-    async def delete_account(self, actor: Actor, account_id: AccountId) -> None:
+    async def delete_account(
+        self, actor: Actor, account_id: AccountId, seen: Precondition = ANY_VERSION
+    ) -> None:
         """Remove an account that holds no people and no leads."""
         actor.require_super_admin()
         async with self.storage.directory(actor.origin) as directory:
-            await directory.accounts.get(account_id)
+            (await directory.accounts.get(account_id)).expect(seen.version)
             await directory.accounts.remove(account_id)
 
     async def users(self, actor: Actor, query: UserQuery) -> Page[User]:

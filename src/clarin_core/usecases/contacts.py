@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from clarin_core.domain.actor import Actor
+from clarin_core.domain.command import ANY_VERSION, Precondition
 from clarin_core.domain.contacts import (
     Contact,
     ContactChange,
@@ -64,10 +65,13 @@ class ContactUseCases:
             await alter_contact(tx, contact, values, at=self.clock())
         return await self.storage.views(actor.account_id).contact(contact_id)
 
-    async def delete(self, actor: Actor, contact_id: ContactId) -> None:
+    async def delete(
+        self, actor: Actor, contact_id: ContactId, seen: Precondition = ANY_VERSION
+    ) -> None:
         """Hide a contact; its leads stay and go on showing it (SD1)."""
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             contact = await tx.contacts.get(contact_id)
+            contact.expect(seen.version)
             await self._delete(tx, [contact])
 
     async def delete_many(self, actor: Actor, batch: ContactIds) -> Deleted:
@@ -81,10 +85,13 @@ class ContactUseCases:
             await self._delete(tx, contacts)
         return Deleted(count=len(contacts))
 
-    async def restore(self, actor: Actor, contact_id: ContactId) -> ContactView:
+    async def restore(
+        self, actor: Actor, contact_id: ContactId, seen: Precondition = ANY_VERSION
+    ) -> ContactView:
         """Show a hidden contact again, unless another one has its phone now (SD2)."""
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             contact = await tx.contacts.get(contact_id, deleted=True)
+            contact.expect(seen.version)
             contact.restore(self.clock())
             await tx.contacts.save([contact])
             tx.emit(ContactRestored(contact=contact))

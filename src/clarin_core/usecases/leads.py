@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import UNSET
+
 from clarin_core.domain.actor import Actor
+from clarin_core.domain.command import ANY_VERSION, Precondition
 from clarin_core.domain.contacts import Contact, ContactDraft
 from clarin_core.domain.events import (
     LeadAssigned,
@@ -28,7 +31,8 @@ from clarin_core.domain.leads import (
     StageChoice,
     StageMove,
     StatusChange,
-    end_stage,
+    check_status,
+    stage_for,
     status_in,
 )
 from clarin_core.domain.pipelines import Pipeline, Stage
@@ -46,7 +50,7 @@ from clarin_core.usecases.contacts import (
 )
 from clarin_core.usecases.tags import claim_tags, link_tags, require_tags
 
-_PLACE = ("pipeline_id", "stage_id", "status", "closed_at")
+_PLACE = {"pipeline_id", "stage_id", "status", "closed_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +84,12 @@ class LeadUseCases:
         """Change some fields; those of the person change the lead's contact (CT9)."""
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            named = await _pipeline_named(tx, change)
             lead = await tx.leads.get(lead_id)
             lead.expect(change.version)
             before = lead.stage_id, lead.assigned_to
             values = await _values(tx, lead, change, at=at)
+            values |= await _place_values(tx, lead, change, named, at=at)
             own = lead.alter(values, at=at)
             person = await _edit_person(tx, lead, change, region=actor.region, at=at)
             if {"name", "contact_id"} & {*own} and not (lead.name or lead.contact_id):
@@ -104,10 +110,12 @@ class LeadUseCases:
         change = LeadChange(status=status.status, version=status.version)
         return await self.update(actor, lead_id, change)
 
-    async def delete(self, actor: Actor, lead_id: LeadId) -> None:
+    async def delete(self, actor: Actor, lead_id: LeadId, seen: Precondition = ANY_VERSION) -> None:
         """Hide a lead; it can be restored for 30 days (SD1)."""
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            await self._delete(tx, [await tx.leads.get(lead_id)])
+            lead = await tx.leads.get(lead_id)
+            lead.expect(seen.version)
+            await self._delete(tx, [lead])
 
     async def delete_many(self, actor: Actor, batch: LeadIds) -> Deleted:
         """Hide several leads, all or none (SD3)."""
@@ -119,10 +127,13 @@ class LeadUseCases:
             await self._delete(tx, leads)
         return Deleted(count=len(leads))
 
-    async def restore(self, actor: Actor, lead_id: LeadId) -> LeadView:
+    async def restore(
+        self, actor: Actor, lead_id: LeadId, seen: Precondition = ANY_VERSION
+    ) -> LeadView:
         """Show a hidden lead again, unless a live one took its Kommo id (SD2)."""
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             lead = await tx.leads.get(lead_id, deleted=True)
+            lead.expect(seen.version)
             lead.restore(self.clock())
             await tx.leads.save([lead])
             tx.emit(LeadRestored(lead=lead))
@@ -145,13 +156,16 @@ async def _entrance(tx: Transaction, new: NewLead) -> tuple[Pipeline, Stage]:
         pipeline = await tx.pipelines.of_stage(new.stage_id)
         if new.pipeline_id not in (None, pipeline.id):
             raise Invalid("stage_id", "is not a stage of pipeline_id")
-        return pipeline, pipeline.stage(new.stage_id)
+        stage = pipeline.stage(new.stage_id)
+        if new.status is not None:
+            check_status(pipeline, stage, new.status)
+        return pipeline, stage
     if new.pipeline_id is not None:
         pipeline = await tx.pipelines.get(new.pipeline_id)
     else:
         pipeline = await tx.pipelines.default()
-    ending = end_stage(pipeline, new.status, None) if new.status else None
-    return pipeline, ending or pipeline.stages[0]
+    fitting = stage_for(pipeline, new.status, None) if new.status else None
+    return pipeline, fitting or pipeline.stages[0]
 
 
 async def _contact_of(
@@ -202,10 +216,15 @@ async def _require_member(tx: Transaction, user_id: UserId | None) -> None:
         raise NotFound("member", user_id)
 
 
+async def _pipeline_named(tx: Transaction, change: LeadChange) -> Pipeline | None:
+    """Return the pipeline of the stage that is named; it is locked before the lead is."""
+    return None if change.stage_id is UNSET else await tx.pipelines.of_stage(change.stage_id)
+
+
 async def _values(
     tx: Transaction, lead: Lead, change: LeadChange, *, at: datetime
 ) -> dict[str, Any]:
-    """Return what the change sets on the lead itself, with what follows from it."""
+    """Return what the change sets on the lead itself, but for its place."""
     given = change.values()
     values = change.own()
     if "assigned_to" in given:
@@ -215,22 +234,33 @@ async def _values(
         values["contact_id"] = given["contact_id"]
         if given["contact_id"] is not None:
             await tx.contacts.get(given["contact_id"])
-    if "stage_id" in given and given["stage_id"] != lead.stage_id:
-        pipeline = await tx.pipelines.of_stage(given["stage_id"])
-        values |= lead.place(pipeline, pipeline.stage(given["stage_id"]), at=at)
-    if "status" in given:
-        values |= await _status_values(tx, lead, given["status"], "stage_id" in given, at=at)
     return values
 
 
-async def _status_values(
-    tx: Transaction, lead: Lead, status: LeadStatus, placed: bool, *, at: datetime
+async def _place_values(
+    tx: Transaction, lead: Lead, change: LeadChange, named: Pipeline | None, *, at: datetime
 ) -> dict[str, Any]:
-    if status is lead.status or placed or lead.stage_id is None:
+    """Return the lead's place and status after the change (LD4-LD6)."""
+    status = change.status
+    if named and change.stage_id is not UNSET:
+        stage = named.stage(change.stage_id)
+        values = lead.place(named, stage, at=at) if stage.id != lead.stage_id else {}
+        if status is UNSET:
+            return values
+        check_status(named, stage, status)
+        return values | lead.end(status, at=at)
+    return {} if status is UNSET else await _status_values(tx, lead, status, at=at)
+
+
+async def _status_values(
+    tx: Transaction, lead: Lead, status: LeadStatus, *, at: datetime
+) -> dict[str, Any]:
+    if status is lead.status or lead.stage_id is None:
         return lead.end(status, at=at)
     pipeline = await tx.pipelines.of_stage(lead.stage_id)
-    stage = end_stage(pipeline, status, lead.stage_id)
-    return lead.place(pipeline, stage, at=at) if stage else lead.end(status, at=at)
+    stage = stage_for(pipeline, status, lead.stage_id)
+    place = lead.place(pipeline, stage, at=at) if stage else {}
+    return place | lead.end(status, at=at)
 
 
 async def _edit_person(
@@ -264,8 +294,8 @@ async def _save(
             at=lead.updated_at,
         )
         await tx.leads.log_moves([moved])
-        tx.emit(LeadMoved(leads=[lead], moves=[moved]))
-        changed = changed.difference(_PLACE)
+        tx.emit(LeadMoved(leads=[lead], moves=[moved], changed=sorted(changed & _PLACE)))
+        changed = changed - _PLACE
     if "assigned_to" in changed:
         tx.emit(LeadAssigned(lead=lead, before=owner_before))
     if rest := changed - {"assigned_to"}:

@@ -65,6 +65,7 @@ class PipelineUseCases:
         actor.require_admin()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             pipeline = await tx.pipelines.get(pipeline_id)
+            pipeline.expect(removal.version)
             if pipeline.is_default:
                 raise Conflict("default_pipeline", "the default pipeline stays")
             if removal.move_to in {stage.id for stage in pipeline.stages}:
@@ -106,6 +107,7 @@ class PipelineUseCases:
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             pipeline = await tx.pipelines.get(pipeline_id)
+            pipeline.expect(removal.version)
             if removal.move_to == stage_id:
                 raise Invalid("move_to", "is the removed stage itself")
             pipeline.remove(stage_id, at=at)
@@ -118,6 +120,7 @@ class PipelineUseCases:
         actor.require_admin()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             pipeline = await tx.pipelines.get(pipeline_id)
+            pipeline.expect(order.version)
             if pipeline.reorder(order.stage_ids, at=self.clock()):
                 await _save(tx, pipeline)
         return pipeline

@@ -6,6 +6,8 @@ import hmac
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
+
 from clarin_core.domain.accounts import (
     Membership,
     PasswordChange,
@@ -140,13 +142,12 @@ class SignInUseCases:
 
     async def my_accounts(self, actor: Actor) -> list[Membership]:
         """Return the active accounts in which the user works, the default first."""
-        async with self.storage.directory() as directory:
-            return await directory.users.memberships(actor.user_id)
+        return (await self.storage.user(actor.user_id)).accounts
 
     async def settings(self, actor: Actor) -> Settings:
         """Return what the user can set."""
-        async with self.storage.directory() as directory:
-            user = await directory.users.get(actor.user_id)
+        view = await self.storage.user(actor.user_id)
+        user = msgspec.convert(view, User, from_attributes=True)
         account = await self.storage.views(actor.account_id).account()
         return Settings(profile=user, account=account)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clarin_core.domain.actor import Actor
+from clarin_core.domain.command import ANY_VERSION, Precondition
 from clarin_core.domain.events import (
     ContactTagged,
     ContactUntagged,
@@ -66,11 +67,11 @@ class TagUseCases:
                 tx.emit(TagRenamed(tag=tag))
         return tag
 
-    async def delete(self, actor: Actor, tag_id: TagId) -> None:
+    async def delete(self, actor: Actor, tag_id: TagId, seen: Precondition = ANY_VERSION) -> None:
         """Remove a tag from everything that has it (TG3)."""
         actor.require_admin()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            await tx.tags.get(tag_id)
+            (await tx.tags.get(tag_id)).expect(seen.version)
             await tx.tags.remove(tag_id)
             tx.emit(TagDeleted(tag_id=tag_id))
 

@@ -7,6 +7,7 @@ from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.leads import LeadUseCases
+from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
@@ -44,6 +45,7 @@ class Container(containers.DeclarativeContainer):
         contacts=providers.Singleton(ContactUseCases, storage, clock),
         imports=providers.Singleton(ImportUseCases, storage, clock),
         leads=providers.Singleton(LeadUseCases, storage, clock),
+        members=providers.Singleton(MemberUseCases, storage, clock, hasher),
         pipelines=providers.Singleton(PipelineUseCases, storage, clock),
         sign_in=providers.Singleton(
             SignInUseCases,

@@ -67,10 +67,11 @@ class Metrics:
             registry=registry,
         )
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+    def request(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count an answered request; `route` is the template, with placeholders."""
         self._requests.labels(method, route, status).inc()
-        self._latency.labels(route).observe(seconds)
+        if seconds is not None:
+            self._latency.labels(route).observe(seconds)
         if route == _LOGIN and status in _REFUSED:
             self._login_failures.inc()
 

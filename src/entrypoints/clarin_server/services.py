@@ -8,6 +8,7 @@ from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.leads import LeadUseCases
+from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.sign_in import SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
@@ -24,6 +25,7 @@ class Services:
     contacts: ContactUseCases
     imports: ImportUseCases
     leads: LeadUseCases
+    members: MemberUseCases
     pipelines: PipelineUseCases
     sign_in: SignInUseCases
     tags: TagUseCases

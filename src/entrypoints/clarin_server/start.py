@@ -6,6 +6,7 @@ which things are opened, its reverse in which they are closed, and one place tha
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -29,10 +30,11 @@ def serve(settings: Settings, progress: Progress) -> None:
     """Serve until somebody asks to stop; raises CannotStart."""
     # Its advice to use --debug means Sanic's own command.
     os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"
-    uvloop.run(_until_stopped(settings, progress))
+    if uvloop.run(_until_stopped(settings, progress)).is_urgent:
+        sys.exit(1)
 
 
-async def _until_stopped(settings: Settings, progress: Progress) -> None:
+async def _until_stopped(settings: Settings, progress: Progress) -> StopSignals:
     signals = StopSignals()
     try:
         async with _serving(settings, progress):
@@ -42,6 +44,7 @@ async def _until_stopped(settings: Settings, progress: Progress) -> None:
         if not signals.came:
             raise
     progress.say("stopped")
+    return signals
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The Sanic application, made anew by each caller; nothing is opened here."""
 
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -10,17 +11,18 @@ from sanic.handlers import ErrorHandler
 from clarin_server.http.auth import allow_origin, preflight
 from clarin_server.http.context import App, Context
 from clarin_server.http.live import Hub
-from clarin_server.http.observing import Observer, failure
+from clarin_server.http.observing import Observer, failure, record
 from clarin_server.http.openapi import add_documents
 from clarin_server.http.probes import add_probes
 from clarin_server.http.routes import ROWS
 from clarin_server.http.routing import Handler, bind
-from clarin_server.http.sockets import open_socket
+from clarin_server.http.sockets import SOCKET_PATH, open_socket
 from clarin_server.http.uploads import Uploads
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
 
+_UNROUTED = "(none)"  # A label of the metrics: what strangers ask for is no route of ours.
 _SANIC: dict[str, str | bool | int | float | None] = {
     "ACCESS_LOG": False,
     "AUTO_EXTEND": False,
@@ -38,9 +40,10 @@ _SANIC: dict[str, str | bool | int | float | None] = {
 class Errors(ErrorHandler):
     """What goes wrong outside of our handlers gets the same shape as inside."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         super().__init__()
         self._settings = settings
+        self._metrics = metrics
 
     def response(self, request: Request | None, exception: Exception) -> HTTPResponse:
         """Return the answer to a request that no handler took."""
@@ -51,6 +54,9 @@ class Errors(ErrorHandler):
             allow_origin(request, response, self._settings.cors_origins)
             if response.status == 405:
                 response.headers["Allow"] = ", ".join(_allowed(request))
+            if not isinstance(exception, CancelledError):  # Who hangs up gets no answer.
+                route = SOCKET_PATH if request.path == SOCKET_PATH else _UNROUTED
+                record(self._metrics, request, route, response.status)
         return response
 
 
@@ -71,7 +77,7 @@ def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:
         f"clarin-{id(context):x}",
         config=config,
         ctx=context,
-        error_handler=Errors(settings),
+        error_handler=Errors(settings, metrics),
         configure_logging=False,
     )
     _add_routes(app)
@@ -111,4 +117,4 @@ def _add_socket(app: App) -> None:
         await open_socket(app, request)
 
     setattr(socket, "is_websocket", True)  # noqa: B010  (Sanic then expects no response)
-    app.add_route(socket, "/ws", name="socket", stream=True)
+    app.add_route(socket, SOCKET_PATH, name="socket", stream=True)

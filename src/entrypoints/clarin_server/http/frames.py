@@ -100,7 +100,7 @@ def _lead(
         case LeadUpdated():
             return _leads("updated", event.leads) | {"changed": event.changed}
         case LeadMoved():
-            moved: Data = {"changed": ["pipeline_id", "stage_id", "status"]}
+            moved: Data = {"changed": event.changed or None}
             if len(event.moves) == 1:
                 moved |= {"from_stage": event.moves[0].from_stage}
                 moved |= {"to_stage": event.moves[0].to_stage}

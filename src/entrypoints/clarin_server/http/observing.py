@@ -11,6 +11,9 @@ from clarin_server.http.answers import problem, request_id_of
 from clarin_server.http.auth import allow_origin
 from clarin_server.http.context import App
 from clarin_server.http.routing import Handler
+from clarin_server.metrics import Metrics
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _log = structlog.get_logger(component="API")
 
@@ -29,9 +32,7 @@ class Observer:
             began = perf_counter()
             response = await self._answer(request, handler, path)
             allow_origin(request, response, self._app.ctx.settings.cors_origins)
-            seconds = perf_counter() - began
-            self._app.ctx.metrics.request(request.method, template, response.status, seconds)
-            _log_request(request, template, response.status, seconds)
+            record(self._app.ctx.metrics, request, template, response.status, began=began)
             return response
 
         return observed
@@ -60,14 +61,20 @@ def failure(error: BaseException, request: Request | None) -> HTTPResponse:
     return response
 
 
-def _log_request(request: Request, template: str, status: int, seconds: float) -> None:
+def record(
+    metrics: Metrics, request: Request, route: str, status: int, *, began: float | None = None
+) -> None:
+    """Count and log a request; without its beginning, of `perf_counter`, it is not timed."""
+    seconds = None if began is None else perf_counter() - began
+    method = request.method if request.method in _METHODS else "OTHER"
+    metrics.request(method, route, status, seconds)
     _log.log(
-        _level(request.method, status),
+        _level(method, status),
         "request",
-        method=request.method,
-        route=template,
+        method=method,
+        route=route,
         status=status,
-        duration_ms=round(seconds * 1000, 1),
+        duration_ms=None if seconds is None else round(seconds * 1000, 1),
         request_id=request_id_of(request),
         account_id=getattr(getattr(request.ctx, "actor", None), "account_id", None),
     )

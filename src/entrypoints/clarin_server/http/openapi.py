@@ -32,7 +32,21 @@ _ERROR = {
         "request_id": {"type": "string"},
     },
 }
-_STATUSES = {101: "switched", 200: "done", 401: "not signed in", 503: "not now"}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "the version that was seen, as the ETag of an answer; stands for `version`",
+    "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,9}")$'},
+}
+_TICKET = {
+    "name": "ticket",
+    "in": "query",
+    "required": False,
+    "description": "of `POST /api/auth/ws-ticket`, instead of the bearer header",
+    "schema": {"type": "string", "maxLength": 128},
+}
+_STATUSES = {101: "switched", 200: "done", 503: "not now"}
 _FAILURE = {
     "description": "an error",
     "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
@@ -122,6 +136,8 @@ def _operation(row: Row, schemas: _Schemas) -> Schema:
         "parameters": _parameters(row, schemas),
         "responses": _responses(row.status, schemas, row.hints["return"]),
     }
+    if row.for_admins:
+        rest = f"{rest}\n\nFor administrators."
     if rest.strip():
         operation["description"] = rest.strip()
     if row.is_public:
@@ -135,6 +151,8 @@ def _operation(row: Row, schemas: _Schemas) -> Schema:
 
 def _parameters(row: Row, schemas: _Schemas) -> list[Schema]:
     found = [_in_path(row, name) for name in row.in_path]
+    if row.is_conditional:
+        found.append(_IF_MATCH)
     if row.input and row.reads_query:
         found += _in_query(schemas.fields(row.input[1]))
     return found
@@ -178,8 +196,18 @@ def _by_hand(schemas: _Schemas) -> list[tuple[str, str, Schema]]:
         ("/health", "get", _probe("Say that the process lives.", 200)),
         ("/ready", "get", _probe("Say whether requests can be answered; 503 when not.", 200, 503)),
         ("/metrics", "get", _probe("Give the figures in the text format of Prometheus.", 200)),
-        ("/ws", "get", _probe("Upgrade to a WebSocket; bearer header or ?ticket=.", 101, 401)),
+        ("/ws", "get", _socket()),
     ]
+
+
+def _socket() -> Schema:
+    described = _probe("Upgrade to a WebSocket: `hello`, then every change of the account.", 101)
+    responses = described["responses"] | {"default": _FAILURE}
+    return described | {
+        "security": [{"bearer": []}, {}],
+        "parameters": [_TICKET],
+        "responses": responses,
+    }
 
 
 def _upload(summary: str, status: int, schemas: _Schemas) -> Schema:

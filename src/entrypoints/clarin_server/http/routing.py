@@ -32,6 +32,7 @@ from clarin_server.http.rows import Row
 from clarin_server.services import Services
 
 _TRIES = 3
+_WITHOUT_BODY = ("GET", "HEAD")
 
 Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
@@ -41,12 +42,12 @@ class _Input:
     name: str
     type_: type[Struct]
     decoder: "msgspec.json.Decoder[Struct]"
-    from_query: bool
 
     def read(self, request: Request, body: bytes) -> Struct:
-        if self.from_query or (request.method == "DELETE" and not body):
-            return decode_query(request, self.type_)
-        value = decode_body(request, body, self.decoder)
+        if request.method in _WITHOUT_BODY or (request.method == "DELETE" and not body):
+            value = decode_query(request, self.type_)
+        else:
+            value = decode_body(request, body, self.decoder)
         return _with_precondition(request, value) if isinstance(value, Change) else value
 
 
@@ -61,6 +62,8 @@ def bind(row: Row, services: Services) -> Handler:
         if not row.is_public:
             actor, _ = await authenticate(request, services.sign_in)
             request.ctx.actor = arguments["actor"] = actor
+            if row.for_admins:
+                actor.require_admin()
         elif "address" in row.parameters:
             arguments["address"] = request.ip
         arguments |= {name: convert[name](text) for name, text in path.items()}
@@ -77,7 +80,7 @@ def _input(row: Row) -> _Input | None:
     if row.input is None:
         return None
     name, type_ = row.input
-    return _Input(name, type_, msgspec.json.Decoder(type_), row.reads_query)
+    return _Input(name, type_, msgspec.json.Decoder(type_))
 
 
 def _operation(row: Row, services: Services) -> Callable[..., Awaitable[Any]]:

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 from msgspec import Struct
 
+from clarin_core.domain.command import Change, Precondition
 from clarin_core.ports.views import Views
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")
@@ -30,6 +31,7 @@ class Row:
     path: str
     operation: Operation
     status: int
+    for_admins: bool = False
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -69,12 +71,18 @@ class Row:
     @property
     def reads_query(self) -> bool:
         """Whether the input is the query rather than the body."""
-        return self.method == "GET"
+        only_version = self.input is not None and self.input[1] is Precondition
+        return self.method == "GET" or (self.method == "DELETE" and only_version)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether If-Match counts."""
+        return self.input is not None and issubclass(self.input[1], Change)
 
 
-def get(path: str, operation: Operation) -> Row:
-    """Return a row that reads."""
-    return Row("GET", path, operation, 200)
+def get(path: str, operation: Operation, *, for_admins: bool = False) -> Row:
+    """Return a row that reads; views know no roles, so the row says who may."""
+    return Row("GET", path, operation, 200, for_admins)
 
 
 def post(path: str, operation: Operation, *, status: int = 200) -> Row:

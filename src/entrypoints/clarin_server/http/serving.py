@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 
 from sanic import Sanic
 from sanic.server import AsyncioServer
@@ -35,7 +35,6 @@ async def listen(
                     yield listening.getsockname()[:2]
             finally:
                 await _drain(server, drain_s)
-                await server.after_stop()
     finally:
         Sanic.unregister_app(app)
 
@@ -83,15 +82,17 @@ async def _accepting(server: AsyncioServer) -> AsyncIterator[None]:
 async def _drain(server: AsyncioServer, seconds: float) -> None:
     """Wait for requests in flight; what is idle or too slow is closed."""
     try:
-        async with asyncio.timeout(seconds):
-            while server.connections:
-                for connection in list(server.connections):
-                    connection.close_if_idle()
-                await asyncio.sleep(_STEP_S)
-    except TimeoutError:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while server.connections:
+                    for connection in list(server.connections):
+                        connection.close_if_idle()
+                    await asyncio.sleep(_STEP_S)
+    finally:  # Who would not wait for that cancels it.
         while server.connections:
             for connection in list(server.connections):
                 connection.abort()
             await asyncio.sleep(0)
-    for _ in range(_LAST_TURNS):  # The handlers of lost connections are told, and end.
-        await asyncio.sleep(0)
+        for _ in range(_LAST_TURNS):  # The handlers of lost connections are told, and end.
+            await asyncio.sleep(0)
+        await server.after_stop()

@@ -20,8 +20,10 @@ from clarin_server.http.auth import authenticate, origin_allowed
 from clarin_server.http.context import App
 from clarin_server.http.frames import text_frame
 from clarin_server.http.live import Room
+from clarin_server.http.observing import record
 from clarin_server.http.socket import LATER, Socket
 
+SOCKET_PATH = "/ws"
 _GREETING_S = 1.0
 _FRAMES_PER_SECOND = 20
 _FAULTS_MAX = 3
@@ -48,6 +50,7 @@ async def open_socket(app: App, request: Request) -> None:
         raise Malformed("Upgrade", "must be websocket")
     claims = await _who(app, request)
     socket = Socket(await _upgrade(request), claims, app.ctx.metrics)
+    record(app.ctx.metrics, request, SOCKET_PATH, 101)
     try:
         await _stay(app, socket)
     except (WebsocketClosed, asyncio.CancelledError):

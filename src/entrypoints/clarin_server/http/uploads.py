@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 from sanic import HTTPResponse, Request
 
+from clarin_core.domain.actor import Actor
 from clarin_core.domain.csv_table import BYTES_MAX
 from clarin_core.domain.ids import ImportId
 from clarin_core.domain.imports import ImportOptions
@@ -14,7 +15,9 @@ from clarin_server.http.answers import HEADERS, answer, request_id_of
 from clarin_server.http.auth import authenticate
 from clarin_server.http.decoding import decode_id, read_body
 from clarin_server.http.forms import Part, boundary_of, read_form
+from clarin_server.http.reserve import Reserve
 from clarin_server.services import Services
+from clarin_server.settings import UPLOAD_BYTES_MAX, UPLOAD_BYTES_PER_ACCOUNT_MAX
 
 _FORM_BYTES_MAX = BYTES_MAX + 64 * 1024
 _FIELDS = {"import_type", "overwrite"}
@@ -25,37 +28,48 @@ class Uploads:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._reserve = Reserve(total=UPLOAD_BYTES_MAX, per_account=UPLOAD_BYTES_PER_ACCOUNT_MAX)
 
     async def preview(self, request: Request) -> HTTPResponse:
         """Say how a file would be read."""
-        actor, _ = await authenticate(request, self._services.sign_in)
-        request.ctx.actor = actor
-        actor.require_admin()
-        options, content = await _form(request)
-        preview = await self._services.imports.preview(actor, options, content)
+        actor = await self._admin(request)
+        with self._reserve.held(actor.account_id, _size(request)):
+            options, content = await _form(request)
+            preview = await self._services.imports.preview(actor, options, content)
         return answer(preview, 200, request_id_of(request))
 
     async def upload(self, request: Request) -> HTTPResponse:
         """Take a file in; it is imported in the background."""
-        actor, _ = await authenticate(request, self._services.sign_in)
-        request.ctx.actor = actor
-        actor.require_admin()
-        options, content = await _form(request)
-        job = await self._services.imports.upload(actor, options, content)
+        actor = await self._admin(request)
+        with self._reserve.held(actor.account_id, _size(request)):
+            options, content = await _form(request)
+            job = await self._services.imports.upload(actor, options, content)
         return answer(job, 202, request_id_of(request))
 
     async def rejects(self, request: Request, import_id: str) -> HTTPResponse:
         """Give back the rows that were not imported, with the reasons."""
-        actor, _ = await authenticate(request, self._services.sign_in)
-        request.ctx.actor = actor
+        actor = await self._admin(request)
         key = ImportId(decode_id("import_id", import_id))
-        content = await self._services.imports.rejects(actor, key)
+        with self._reserve.held(actor.account_id, BYTES_MAX):
+            content = await self._services.imports.rejects(actor, key)
         headers = {
             **HEADERS,
             "Content-Disposition": f'attachment; filename="rejects-{key}.csv"',
             "X-Request-ID": request_id_of(request),
         }
         return HTTPResponse(content, 200, headers, "text/csv; charset=utf-8")
+
+    async def _admin(self, request: Request) -> Actor:
+        actor, _ = await authenticate(request, self._services.sign_in)
+        request.ctx.actor = actor
+        actor.require_admin()
+        return actor
+
+
+def _size(request: Request) -> int:
+    """Return how much of a body will be kept: all that may come if its size is not said."""
+    said = request.headers.get("content-length")
+    return min(int(said), _FORM_BYTES_MAX) if said else _FORM_BYTES_MAX
 
 
 async def _form(request: Request) -> tuple[ImportOptions, bytes]:

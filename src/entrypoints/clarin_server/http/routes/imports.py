@@ -4,7 +4,7 @@ from clarin_core.ports.views import Views
 from clarin_server.http.rows import get
 
 IMPORTS = (
-    get("/imports", Views.imports),
-    get("/imports/<import_id>", Views.import_job),
-    get("/imports/<import_id>/rows", Views.import_outcomes),
+    get("/imports", Views.imports, for_admins=True),
+    get("/imports/<import_id>", Views.import_job, for_admins=True),
+    get("/imports/<import_id>/rows", Views.import_outcomes, for_admins=True),
 )

@@ -19,7 +19,6 @@ SIGN_IN = (
     put("/settings/password", SignInUseCases.change_password),
     put("/settings/account", AccountUseCases.change_own_account),
     patch("/settings/account", AccountUseCases.change_own_account),
-    get("/members", Views.members),
     get("/stats", Views.stats),
     get("/events/stream", Views.events),
 )

@@ -1,0 +1,55 @@
+"""Uploads hold a bounded number of bytes, an account's and all together."""
+
+import pytest
+
+from clarin_core.domain.csv_table import BYTES_MAX
+from clarin_core.domain.ids import AccountId
+from clarin_core.errors import RateLimited, Unavailable
+from clarin_server.http.reserve import Reserve
+from clarin_server.settings import UPLOAD_BYTES_PER_ACCOUNT_MAX
+from support.houses import refused, tell
+from support.serving import House
+from support.wire import post, wire
+
+LUZ, MAR, SOL = AccountId(1), AccountId(2), AccountId(3)
+
+
+def test_an_account_has_its_share_and_all_have_a_limit() -> None:
+    """What is given back can be held again, however it comes to that."""
+    reserve = Reserve(total=10, per_account=6)
+    with reserve.held(LUZ, 6), pytest.raises(RateLimited), reserve.held(LUZ, 1):
+        pass
+    with (
+        reserve.held(LUZ, 6), reserve.held(MAR, 4),
+        pytest.raises(Unavailable), reserve.held(SOL, 1),
+    ):  # fmt: skip
+        pass
+    with pytest.raises(ZeroDivisionError), reserve.held(LUZ, 6):
+        raise ZeroDivisionError
+    with reserve.held(LUZ, 6), reserve.held(MAR, 4):
+        pass
+
+
+def test_uploads_beyond_the_share_are_refused_before_they_are_read() -> None:
+    """Two of the largest files at once, of one account; another one still uploads."""
+    large = b"nombre;notas\n" + b"".join(b"Luz %d;%s\n" % (n, b"x" * 9000) for n in range(180))
+    assert 2 * BYTES_MAX + len(large) > UPLOAD_BYTES_PER_ACCOUNT_MAX
+
+    async def story(house: House) -> None:
+        head = post(
+            house.ana, "/api/import/csv", f"Content-Length: {BYTES_MAX}", "Expect: 100-continue"
+        ).replace(b"application/json", b"multipart/form-data; boundary=x")
+        form = {"file": ("gente.csv", large, "text/csv")}
+        async with wire(house) as one, wire(house) as two:
+            for line in (one, two):
+                await line.send(head)
+                assert (await line.head()).startswith(b"HTTP/1.1 100 ")
+            answer = await house.ana.ask("POST", "/api/import/csv", files=form)
+            refused(answer, 429, "rate_limited")
+            assert int(answer.headers["retry-after"]) >= 1
+            other = await house.carla.ask("POST", "/api/import/csv", files=form)
+            assert other.status_code == 202
+        again = await house.ana.ask("POST", "/api/import/csv", files=form)
+        assert again.status_code == 202
+
+    tell(story)
