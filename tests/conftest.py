@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +12,30 @@ import pytest
 from clarin_embedded import EmbeddedPostgres
 from support.databases import drop_database, fresh_database, migrated_template
 
+_FOLDER = "CLARIN_TESTS_FOLDER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make one folder for all workers, which the account of a server may enter.
+
+    Not among pytest's own: each of its runs closes their parent to all other accounts.
+    """
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="clarin-tests-")
+        Path(folder).chmod(0o711)
+        os.environ[_FOLDER] = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it, once all workers are gone."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(_FOLDER), ignore_errors=True)
+
 
 @pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return one folder for all workers, which the account of a server may enter."""
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    if os.geteuid() == 0:
-        for closed in (shared, shared.parent):
-            closed.chmod(0o711)
-    return shared
+def shared_folder() -> Path:
+    """Return the folder of this run."""
+    return Path(os.environ[_FOLDER])
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from clarin_core.domain.leads import LeadQuery
 from clarin_core.domain.pipelines import NewStage
 from clarin_core.domain.tags import NewTag, TagOrigin, TagQuery
 from clarin_core.errors import Conflict, Contention, Invalid, NotFound, Unavailable
-from clarin_core.ports.small import EventPublisher
+from clarin_core.ports.event_publisher import EventPublisher
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, settle
 from clarin_postgres import PostgresStorage

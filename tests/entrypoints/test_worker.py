@@ -134,14 +134,16 @@ def test_an_upload_is_imported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def story(services: Services, ana: Actor, watch: Watch) -> None:
         metrics = Metrics()
-        news = services.publisher.listen()
-        async with working(services, metrics):
-            while not counted(metrics, "import.run", "idle"):
-                await asyncio.sleep(0)
-            csv = b"Nombre,Telefono\nLuz Huam\xc3\xa1n,+51987654321\n"
-            job = await services.imports.upload(ana, ImportOptions(), csv)
-            while (await services.storage.views(ana.account_id).import_job(job.id)).is_pending:
-                await anext(news)
+        news = asyncio.Event()
+        with services.publisher.heard_by(lambda _: news.set()):
+            async with working(services, metrics):
+                while not counted(metrics, "import.run", "idle"):
+                    await asyncio.sleep(0)
+                csv = b"Nombre,Telefono\nLuz Huam\xc3\xa1n,+51987654321\n"
+                job = await services.imports.upload(ana, ImportOptions(), csv)
+                while (await services.storage.views(ana.account_id).import_job(job.id)).is_pending:
+                    news.clear()
+                    await news.wait()
         done = await services.storage.views(ana.account_id).import_job(job.id)
         assert (done.state, done.counts.created) == (ImportState.DONE, 1)
 

@@ -53,6 +53,7 @@ def test_a_trimmed_log_needs_a_resync_only_below_its_beginning() -> None:
             await house.services.storage.purge(
                 deleted_before=now(), events_before=now() + waited / 2
             )
+            await house.hub.look()
             async with screen(house.ana) as ana:
                 assert ana.hello["data"]["trimmed_to"] == trimmed_to
                 (frame,) = await ana.resume(trimmed_to - 1)

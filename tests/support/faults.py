@@ -19,6 +19,7 @@ from clarin_core.domain.paging import Page
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.tags import Tag
 from clarin_core.errors import NotFound
+from clarin_core.ports.event_publisher import News
 from clarin_core.ports.transaction import Transaction
 from clarin_memory import (
     MemoryStorage,
@@ -359,7 +360,7 @@ def a_failure_is_announced(patch: Patch) -> None:
         self: MemoryStorage, account_id: AccountId, *origin: Origin
     ) -> AbstractAsyncContextManager[Transaction]:
         assert self._publisher is not None
-        self._publisher.announce(account_id, 1)
+        self._publisher.announce(News(account_id, 1))
         return right(self, account_id, *origin)
 
     patch.setattr(MemoryStorage, "begin", begin)

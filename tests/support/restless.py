@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from clarin_core.domain.events import EventPage, EventQuery, Position
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import TooOld, Unavailable
+from clarin_core.ports.event_publisher import Hint, News
 from clarin_core.ports.views import Views
 from clarin_memory import MemoryPublisher, MemoryStorage
 from clarin_memory.views import MemoryViews
@@ -94,10 +95,10 @@ class MoodyPublisher(MemoryPublisher):
         super().__init__()
         self._habits = cycle(habits)
 
-    def announce(self, account_id: AccountId, seq: int) -> None:
+    def announce(self, hint: Hint) -> None:
         habit = next(self._habits)
-        if habit == "loses":
+        if habit == "loses" or not isinstance(hint, News):
             return
-        super().announce(account_id, seq + 3 if habit == "hurries" else seq)
+        super().announce(hint._replace(seq=hint.seq + 3) if habit == "hurries" else hint)
         if habit == "repeats":
-            super().announce(account_id, seq)
+            super().announce(hint)

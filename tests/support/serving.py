@@ -15,17 +15,21 @@ from clarin_core import ContactUseCases, LeadUseCases, PipelineUseCases, TagUseC
 from clarin_core.domain.accounts import NewAccount, NewUser
 from clarin_core.domain.actor import Role
 from clarin_core.domain.ids import AccountId, UserId
-from clarin_core.ports.small import Clock, EventPublisher
+from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
+from clarin_core.reads.cached import CachedStorage
+from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
-from clarin_memory import MemoryPublisher, MemoryStorage
+from clarin_memory import MemoryCache, MemoryPublisher, MemoryStorage
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 from clarin_server.http.app import create_app
 from clarin_server.http.live import Hub
 from clarin_server.http.serving import listen
+from clarin_server.log import log_failure
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
@@ -106,8 +110,10 @@ async def serving(
     """Serve over a storage that is open, by default over memory."""
     publisher = publisher or MemoryPublisher()
     storage = storage or MemoryStorage(clock=clock, publisher=publisher)
-    async with Argon2Hasher(memory_kib=64, passes=1) as hasher:
-        services = _services(storage, publisher, clock, hasher)
+    feed = Feed(storage, publisher, log_failure)
+    cached = CachedStorage(storage, feed, publisher, [MemoryCache(clock)])
+    async with Argon2Hasher(memory_kib=64, passes=1) as hasher, feed, cached as storage:
+        services = _services(storage, feed, publisher, clock, hasher)
         metrics = Metrics()
         app = create_app(services, Settings(**settings), metrics)
         async with (
@@ -127,11 +133,16 @@ async def sign_in(http: httpx.AsyncClient, username: str, password: str = PASSWO
 
 
 def _services(
-    storage: Storage, publisher: EventPublisher, clock: Clock, hasher: Argon2Hasher
+    storage: Storage,
+    feed: Feed,
+    publisher: EventPublisher,
+    clock: Clock,
+    hasher: Argon2Hasher,
 ) -> Services:
     tokens = JwtIssuer(SECRET, life=ACCESS_LIFE)
     return Services(
         storage=storage,
+        feed=feed,
         publisher=publisher,
         clock=clock,
         leads=LeadUseCases(storage, clock),

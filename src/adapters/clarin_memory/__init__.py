@@ -1,6 +1,7 @@
-"""Clarin's ports in memory: for demonstrations, first runs and fast tests."""
+"""Everything in this process and gone with it: for first steps, tests, and next to a store."""
 
+from clarin_memory.cache import MemoryCache
 from clarin_memory.publisher import MemoryPublisher
 from clarin_memory.storage import MemoryStorage, storage_from_url
 
-__all__ = ["MemoryPublisher", "MemoryStorage", "storage_from_url"]
+__all__ = ["MemoryCache", "MemoryPublisher", "MemoryStorage", "storage_from_url"]

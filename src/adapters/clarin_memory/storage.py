@@ -19,7 +19,8 @@ from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.domain.imports import ImportState
 from clarin_core.errors import Invalid
 from clarin_core.ports.directory import Directory
-from clarin_core.ports.small import Clock, EventPublisher
+from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
@@ -116,10 +117,10 @@ class MemoryStorage(Storage):
         async with AsyncExitStack() as locks:
             work = Work(self._shared, self._ids, origin, locks)
             yield work
-            grown = work.commit(self._clock())
+            hints = work.commit(self._clock())
             if self._publisher is not None:
-                for account_id, seq in grown.items():
-                    self._publisher.announce(account_id, seq)
+                for hint in hints:
+                    self._publisher.announce(hint)
 
     def _standing(
         self, session_id: SessionId, account_id: AccountId, at: datetime

@@ -7,6 +7,7 @@ from clarin_core.domain.actor import Origin
 from clarin_core.domain.events import Event
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import NotFound
+from clarin_core.ports.event_publisher import News, UserChanged
 from clarin_core.ports.transaction import Transaction
 from clarin_memory.accounts import MemoryAccountStore, check_slug
 from clarin_memory.contacts import MemoryContactStore
@@ -71,17 +72,20 @@ class Work:
             self._entered[account_id] = MemoryTransaction(scope, space)
         return self._entered[account_id]
 
-    def commit(self, at: datetime) -> dict[AccountId, int]:
-        """Make all of it count; return the last number of each log that grew.
+    def commit(self, at: datetime) -> list[News | UserChanged]:
+        """Make all of it count; return what is to be announced.
 
         Raises Conflict, and commits nothing, when another transaction took a slug meanwhile.
         """
         for account in self.shared.accounts.changes():
             check_slug(self.shared.accounts, account)
+        users = {secret.user.id for secret in self.shared.users.changes()}
+        users |= {session.user_id for session in self.shared.sessions.changes()}
         merge(self.shared)
         parts = sorted(self._entered.items())
-        seqs = {key: part.commit(at=at, origin=self._origin) for key, part in parts}
-        return {key: seq for key, seq in seqs.items() if seq is not None}
+        seqs = [(key, part.commit(at=at, origin=self._origin)) for key, part in parts]
+        news = [News(key, seq) for key, seq in seqs if seq is not None]
+        return [*news, *map(UserChanged, sorted(users))]
 
     def _space(self, account_id: AccountId) -> Space:
         space = self.shared.spaces.peek(account_id)

@@ -85,8 +85,8 @@ class PostgresDirectory(Directory):
 
     def __init__(self, work: Work) -> None:
         self.accounts = PostgresAccounts(work.line)
-        self.users = PostgresUsers(work.line)
-        self.sessions = PostgresSessions(work.line)
+        self.users = PostgresUsers(work.line, work.changed_users)
+        self.sessions = PostgresSessions(work.line, work.changed_users)
         self._work = work
 
     async def enter(self, account_id: AccountId) -> Transaction:

@@ -46,6 +46,7 @@ class PostgresSessions(Sessions):
     """All sign-ins."""
 
     line: Line
+    changed: set[UserId]
 
     async def add(
         self, user_id: UserId, account_id: AccountId, *, refresh_hash: bytes, expires_at: datetime
@@ -75,10 +76,12 @@ class PostgresSessions(Sessions):
         )  # fmt: skip
         if row is None:
             raise NotFound("session", session.id)
+        self.changed.add(session.user_id)
 
     async def revoke_others(self, user_id: UserId, keep: SessionId | None, *, at: datetime) -> None:
         """End a user's sign-ins but one."""
         await self.line.fetch(_REVOKE_OTHERS, user_id, keep, at)
+        self.changed.add(user_id)
 
     async def add_ticket(
         self, digest: bytes, session_id: SessionId, account_id: AccountId, *, expires_at: datetime

@@ -47,7 +47,8 @@ from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.errors import Invalid
 from clarin_core.ports.directory import Directory
-from clarin_core.ports.small import Clock, EventPublisher
+from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
@@ -178,10 +179,10 @@ class PostgresStorage(Storage):
         async with pool.line() as line, line.transaction(begin):
             work = Work(line)
             yield work
-            grown = await work.append(origin, at=self._clock())
+            hints = await work.append(origin, at=self._clock())
         if self._publisher is not None:
-            for account_id, seq in grown.items():
-                self._publisher.announce(account_id, seq)
+            for hint in hints:
+                self._publisher.announce(hint)
 
 
 def storage_from_url(

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from clarin_core.domain.actor import Origin
 from clarin_core.domain.events import Event
-from clarin_core.domain.ids import AccountId
+from clarin_core.domain.ids import AccountId, UserId
 from clarin_core.errors import NotFound
+from clarin_core.ports.event_publisher import News, UserChanged
 from clarin_core.ports.transaction import Transaction
 from clarin_postgres.accounts import PostgresAccountStore
 from clarin_postgres.connection import Line
@@ -55,6 +56,7 @@ class Work:
 
     def __init__(self, line: Line) -> None:
         self.line = line
+        self.changed_users = set[UserId]()
         self._entered: dict[AccountId, PostgresTransaction] = {}
         self._current: AccountId | None = None
 
@@ -78,12 +80,13 @@ class Work:
         if self._current != account_id:
             await self._turn(account_id)
 
-    async def append(self, origin: Origin, *, at: datetime) -> dict[AccountId, int]:
-        """Write the logs, last of all; return the last number of each that grew."""
+    async def append(self, origin: Origin, *, at: datetime) -> list[News | UserChanged]:
+        """Write the logs, last of all; return what is to be announced after the commit."""
         kept = encoded_origin(origin)
         parts = sorted(self._entered.items())
-        seqs = {account_id: await part.append(kept, at=at) for account_id, part in parts}
-        return {account_id: seq for account_id, seq in seqs.items() if seq is not None}
+        seqs = [(account_id, await part.append(kept, at=at)) for account_id, part in parts]
+        news = [News(account_id, seq) for account_id, seq in seqs if seq is not None]
+        return [*news, *map(UserChanged, sorted(self.changed_users))]
 
     async def _turn(self, account_id: AccountId) -> None:
         if await self.line.first(_ENTER, account_id) is None:

@@ -93,6 +93,7 @@ class PostgresUsers(Users):
     """
 
     line: Line
+    changed: set[UserId]
 
     async def add(self, user: User, *, password_hash: str) -> User:
         """Store a user and return it with its id; raises Conflict `conflict`."""
@@ -125,6 +126,7 @@ class PostgresUsers(Users):
             raise _taken()
         if row["id"] is None:
             raise NotFound("user", user.id)
+        self.changed.add(user.id)
 
     async def set_password(self, user_id: UserId, password_hash: str) -> None:
         """Store a password hash; raises NotFound."""
@@ -132,6 +134,7 @@ class PostgresUsers(Users):
 
     async def end_tokens(self, user_id: UserId) -> int:
         """Raise the user's token version, which ends every token of older ones; return it."""
+        self.changed.add(user_id)
         return int((await self._row(_END_TOKENS, user_id))["token_version"])
 
     async def page(self, query: UserQuery) -> Page[User]:

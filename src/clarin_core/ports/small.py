@@ -1,6 +1,5 @@
-"""Small ports: time, passwords, tokens, hints."""
+"""Small ports: time, passwords, tokens."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -61,16 +60,4 @@ class TokenIssuer(Protocol):
 
     def read(self, token: str, *, at: datetime) -> Claims:
         """Return a token's claims; raises Unauthorized for a forged or an expired one."""
-        ...
-
-
-class EventPublisher(Protocol):
-    """Tells every process that an account has news: a hint, which may be lost or repeated."""
-
-    def announce(self, account_id: AccountId, seq: int) -> None:
-        """Say that the account's log reached `seq`; never blocks, never raises."""
-        ...
-
-    def listen(self) -> AsyncIterator[tuple[AccountId, int]]:
-        """Yield hints from now on, those of this process included."""
         ...

@@ -20,7 +20,8 @@ class Storage(Protocol):
     """An async context manager that is open while in use.
 
     Events are numbered per account from 1 without gaps, in the order of the commits, with
-    the storage's clock. After a commit that has events the publisher is told.
+    the storage's clock. After a commit that has events, or changed a user or a sign-in, the
+    publisher is told.
     Raises Unavailable when the store does not answer; the outcome of a commit is then unknown.
     """
 
@@ -40,6 +41,15 @@ class Storage(Protocol):
     def directory(self, origin: Origin = SYSTEM) -> AbstractAsyncContextManager[Directory]:
         """Open a transaction above accounts, for sign-in and administration only."""
         ...
+
+    async def standing(
+        self, session_id: SessionId, account_id: AccountId, *, at: datetime
+    ) -> Standing | None:
+        """Return what decides whether a token still counts, None for an unknown sign-in.
+
+        It may be some seconds old where another process changed it (R24), never in this one.
+        """
+        return (await self.standings([(session_id, account_id)], at=at))[0]
 
     async def standings(
         self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime

@@ -1,27 +1,34 @@
 """A publisher that only remembers, so that laws can ask what a storage announced."""
 
-from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from clarin_core.domain.ids import AccountId
-from clarin_core.ports.small import EventPublisher
+from clarin_core.domain.ids import AccountId, UserId
+from clarin_core.ports.event_publisher import EventPublisher, Heed, News, UserChanged
 
 
 class RecordingPublisher(EventPublisher):
-    """Keeps every hint by account, in the order in which it came."""
+    """Keeps every hint in the order in which it came."""
+
+    is_whole = True
 
     def __init__(self) -> None:
-        self._hints: defaultdict[AccountId, list[int]] = defaultdict(list)
+        self._hints: list[News | UserChanged] = []
 
-    def announce(self, account_id: AccountId, seq: int) -> None:
+    def announce(self, hint: News | UserChanged) -> None:
         """Remember the hint."""
-        self._hints[account_id].append(seq)
+        self._hints.append(hint)
 
-    async def listen(self) -> AsyncIterator[tuple[AccountId, int]]:
-        """Yield nothing: a storage announces and does not listen."""
-        for hint in list[tuple[AccountId, int]]():
-            yield hint
+    @contextmanager
+    def heard_by(self, heed: Heed) -> Iterator[None]:
+        """Tell nothing: a storage announces and does not listen."""
+        yield
 
     def announced(self, account_id: AccountId) -> list[int]:
         """Return the numbers that were announced for an account."""
-        return list(self._hints[account_id])
+        news = [hint for hint in self._hints if isinstance(hint, News)]
+        return [hint.seq for hint in news if hint.account_id == account_id]
+
+    def times_changed(self, user_id: UserId) -> int:
+        """Return how often a user was said to have changed."""
+        return self._hints.count(UserChanged(user_id))

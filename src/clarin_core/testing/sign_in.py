@@ -13,7 +13,7 @@ from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.directory import Directory
 from clarin_core.testing import strategies
-from clarin_core.testing.contract import Contract, law
+from clarin_core.testing.contract import Capability, Contract, law
 from clarin_core.testing.tenants import HASH, LATER, NOON, Tenant, person
 
 SOON = LATER + timedelta(hours=1)
@@ -199,6 +199,35 @@ class SignInLaws(Contract):
             before, role=None, user_is_active=False, account_is_active=False, is_super_admin=True,
             token_version=before.token_version + 1, session_is_live=False, region="CL",
         )  # fmt: skip
+
+    @law(needs=Capability.ANNOUNCING)
+    async def test_a_changed_user_is_announced(self, account: Tenant) -> None:
+        """R24: whoever remembers that a token counts is told that it may not count any more."""
+        user_id = await account.hire()
+
+        async def told(work: Callable[[Directory], Awaitable[object]]) -> int:
+            before = self.publisher.times_changed(user_id)
+            async with self.storage.directory() as directory:
+                await work(directory)
+                assert self.publisher.times_changed(user_id) == before
+            return self.publisher.times_changed(user_id) - before
+
+        async def leave(directory: Directory) -> None:
+            session.revoked_at = LATER
+            await directory.sessions.save(session)
+
+        async def rename(directory: Directory) -> None:
+            user = await directory.users.get(user_id)
+            user.alter({"is_active": False}, at=LATER)
+            await directory.users.save(user)
+
+        session = await sign_in(account, user_id)
+        for work in (
+            leave, rename, lambda there: there.users.end_tokens(user_id),
+            lambda there: there.sessions.revoke_others(user_id, None, at=LATER),
+        ):  # fmt: skip
+            await sign_in(account, user_id)
+            assert await told(work) >= 1
 
 
 async def sign_in(account: Tenant, user_id: UserId) -> Session:

@@ -3,6 +3,8 @@
 from dependency_injector import containers, providers
 
 from clarin_core.domain.sign_in import TryLimit
+from clarin_core.reads.cached import CachedStorage
+from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.imports import ImportUseCases
@@ -11,10 +13,11 @@ from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
-from clarin_memory import MemoryPublisher
+from clarin_memory import MemoryCache, MemoryPublisher
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
+from clarin_server.log import log_failure
 from clarin_server.metrics import Metrics
 from clarin_server.plugins import connect_storage
 from clarin_server.services import Services
@@ -36,20 +39,24 @@ class Container(containers.DeclarativeContainer):
     tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)
     storage = providers.Singleton(connect_storage, storage_url, clock=clock, publisher=publisher)
 
+    feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
+    caches = providers.List(providers.Singleton(MemoryCache, clock))
+    cached = providers.Singleton(CachedStorage, storage, feed, publisher, caches)
     services = providers.Singleton(
         Services,
-        storage=storage,
+        storage=cached,
+        feed=feed,
         publisher=publisher,
         clock=clock,
-        accounts=providers.Singleton(AccountUseCases, storage, clock, hasher),
-        contacts=providers.Singleton(ContactUseCases, storage, clock),
-        imports=providers.Singleton(ImportUseCases, storage, clock),
-        leads=providers.Singleton(LeadUseCases, storage, clock),
-        members=providers.Singleton(MemberUseCases, storage, clock, hasher),
-        pipelines=providers.Singleton(PipelineUseCases, storage, clock),
+        accounts=providers.Singleton(AccountUseCases, cached, clock, hasher),
+        contacts=providers.Singleton(ContactUseCases, cached, clock),
+        imports=providers.Singleton(ImportUseCases, cached, clock),
+        leads=providers.Singleton(LeadUseCases, cached, clock),
+        members=providers.Singleton(MemberUseCases, cached, clock, hasher),
+        pipelines=providers.Singleton(PipelineUseCases, cached, clock),
         sign_in=providers.Singleton(
             SignInUseCases,
-            storage,
+            cached,
             clock,
             random,
             hasher,
@@ -57,7 +64,7 @@ class Container(containers.DeclarativeContainer):
             names=providers.Singleton(TryLimit, settings.provided.tries_per_name),
             addresses=providers.Singleton(TryLimit, settings.provided.tries_per_address),
         ),
-        tags=providers.Singleton(TagUseCases, storage, clock),
+        tags=providers.Singleton(TagUseCases, cached, clock),
     )
     first_start = providers.Singleton(FirstStart, storage, clock, hasher, random)
-    opened_in_order = providers.List(hasher, storage)
+    opened_in_order = providers.List(hasher, storage, feed, cached)

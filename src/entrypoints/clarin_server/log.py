@@ -16,6 +16,8 @@ from types import TracebackType
 import structlog
 from structlog.typing import EventDict, Processor
 
+from clarin_core.domain.ids import AccountId
+from clarin_core.errors import ClarinError
 from clarin_server.settings import Settings
 
 _WITHHELD = "(withheld)"
@@ -74,6 +76,15 @@ def set_up_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     logging.captureWarnings(capture=True)
     _log_what_nobody_caught()
+
+
+def log_failure(error: Exception, account_id: AccountId | None) -> None:
+    """Say once that the logs of accounts could not be followed; the next look makes it good."""
+    log = structlog.get_logger(component="FEED")
+    if isinstance(error, ClarinError):
+        log.warning("the log does not answer", reason=str(error), account_id=account_id)
+    else:
+        log.error("following the log failed", exc_info=error, account_id=account_id)
 
 
 def keep_known_fields(_: object, __: str, event: EventDict) -> EventDict:

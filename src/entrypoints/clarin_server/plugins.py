@@ -5,7 +5,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 from clarin_core.errors import Invalid
-from clarin_core.ports.small import Clock, EventPublisher
+from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_server.errors import CannotStart
 

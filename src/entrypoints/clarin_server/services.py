@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, fields
 
-from clarin_core.ports.small import Clock, EventPublisher
+from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
+from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.imports import ImportUseCases
@@ -19,6 +21,7 @@ class Services:
     """The use cases, and the ports that are used without one."""
 
     storage: Storage
+    feed: Feed
     publisher: EventPublisher
     clock: Clock
     accounts: AccountUseCases

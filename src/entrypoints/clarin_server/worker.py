@@ -10,7 +10,6 @@ from datetime import timedelta
 import structlog
 
 from clarin_core.errors import ClarinError
-from clarin_core.ports.small import EventPublisher
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import DELETED_KEPT_DAYS, EVENTS_KEPT_DAYS
@@ -47,19 +46,15 @@ async def working(services: Services, metrics: Metrics) -> AsyncIterator[None]:
     """
     imports = Job("import.run", services.imports.run_pending, _POLL_S)
     purge = Job("purge", lambda: _purge(services), _DAY_S)
-    works = (
-        keep_doing(imports, metrics),
-        keep_doing(purge, metrics),
-        _heed_hints(services.publisher, imports.hint),
-        _watch_loop(metrics),
-    )
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+    works = (keep_doing(imports, metrics), keep_doing(purge, metrics), _watch_loop(metrics))
+    with services.publisher.heard_by(lambda _: imports.hint.set()):
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 async def keep_doing(
@@ -105,12 +100,6 @@ def _log_failure(job: Job, failures: int, error: Exception) -> None:
         _log.warning("job failed", job=job.name, attempt=failures, reason=str(error))
     else:
         _log.error("job failed", job=job.name, attempt=failures, exc_info=error)
-
-
-async def _heed_hints(publisher: EventPublisher, hint: asyncio.Event) -> None:
-    """Set `hint` whenever any account has news."""
-    async for _ in publisher.listen():
-        hint.set()
 
 
 async def _watch_loop(metrics: Metrics) -> None:

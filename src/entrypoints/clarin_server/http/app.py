@@ -32,8 +32,7 @@ _SANIC: dict[str, str | bool | int | float | None] = {
     "RESPONSE_TIMEOUT": 30,
     "KEEP_ALIVE_TIMEOUT": 75,
     "WEBSOCKET_MAX_SIZE": 16 * 1024,
-    "WEBSOCKET_PING_INTERVAL": 25,
-    "WEBSOCKET_PING_TIMEOUT": 35,
+    "WEBSOCKET_PING_INTERVAL": None,  # A task for each socket; the hub has one for all.
 }
 
 
@@ -70,7 +69,7 @@ def _allowed(request: Request) -> Iterator[str]:
 
 def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:
     """Return an application that serves these services."""
-    hub = Hub(services.storage, services.publisher, services.clock, metrics)
+    hub = Hub(services.feed, services.storage, services.clock, metrics)
     context = Context(services=services, settings=settings, metrics=metrics, hub=hub)
     config = Config(defaults=_SANIC, env_prefix=None)
     app: App = Sanic(

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, closing, suppress
 
 from sanic import Sanic
 from sanic.server import AsyncioServer
-from sanic.server.protocols.websocket_protocol import WebSocketProtocol
 
 from clarin_server.http.context import App
+from clarin_server.http.socket import Protocol
 
 _DRAIN_S = 10.0
 _STEP_S = 0.05
@@ -55,7 +55,7 @@ async def _create(app: App, listening: socket.socket) -> AsyncioServer:
     """Return a server that is ready, but accepts nobody yet."""
     server = await app.create_server(
         sock=listening,
-        protocol=WebSocketProtocol,
+        protocol=Protocol,
         backlog=_BACKLOG,
         asyncio_server_kwargs={"start_serving": False},
     )

@@ -2,7 +2,10 @@
 
 import asyncio
 from datetime import datetime
+from time import monotonic
 
+from sanic.server.protocols.base_protocol import SanicProtocol
+from sanic.server.protocols.websocket_protocol import WebSocketProtocol
 from sanic.server.websockets.frame import WebsocketFrameAssembler
 from sanic.server.websockets.impl import WebsocketImplProtocol
 from websockets.frames import Frame
@@ -16,22 +19,38 @@ from clarin_server.metrics import Metrics
 
 NO_TEXT = (1007, "not_utf8")
 RESTART = (1012, "service_restart")
+DEAD = (4000, "no_sign_of_life")
 LATER = (1013, "try_again_later")
 ENDED = (4001, "sign_in_ended")
 SLOW = (4008, "slow_consumer")
 
+_PING = b"\x89\x00"
 _BUFFER_BYTES_MAX = 1024 * 1024
 _SEND_TIMEOUT_S = 10.0
+
+
+class Protocol(WebSocketProtocol):
+    """Sanic's connection, which remembers when it was heard of last."""
+
+    __slots__ = ("heard_at",)
+
+    heard_at: float
+
+    def data_received(self, data: bytes) -> None:
+        """Note the time, and hand on."""
+        self.heard_at = monotonic()
+        WebSocketProtocol.data_received(self, data)
 
 
 class Socket:
     """A signed-in client. `seq` is the last event sent to it; only a live one gets the next."""
 
     def __init__(self, websocket: WebsocketImplProtocol, claims: Claims, metrics: Metrics) -> None:
-        assert websocket.io_proto is not None  # It is there from the handshake on.
+        assert isinstance(websocket.io_proto, Protocol)  # It is there from the handshake on.
         websocket.assembler = _Assembler(websocket)
         self.websocket = websocket
-        self._protocol = websocket.io_proto
+        self._heard = websocket.io_proto
+        self._protocol: SanicProtocol = websocket.io_proto
         self.account_id: AccountId = claims.account_id
         self.session_id: SessionId = claims.session_id
         self.seq = 0
@@ -46,6 +65,17 @@ class Socket:
         transport = self._protocol.transport
         is_there = transport is not None and not transport.is_closing()
         return is_there and self.websocket.ws_proto.state is State.OPEN
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since anything was heard of the client, a pong included."""
+        return monotonic() - self._heard.heard_at
+
+    def ping(self) -> None:
+        """Ask for a sign of life; who does not read has a full buffer, and gets none."""
+        transport = self._protocol.transport
+        if transport is not None and self.is_open and not transport.get_write_buffer_size():
+            transport.write(_PING)
 
     def write(self, frame: bytes) -> None:
         """Hand a frame to the transport without waiting; a client that does not read is closed."""

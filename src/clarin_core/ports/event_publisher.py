@@ -1,0 +1,49 @@
+"""Hints: that an account has news, or that a user's sign-ins changed. The log is the truth."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from clarin_core.domain.ids import AccountId, UserId
+
+
+class News(NamedTuple):
+    """The account's log reached `seq`."""
+
+    account_id: AccountId
+    seq: int
+
+
+class UserChanged(NamedTuple):
+    """The user, or one of the user's sign-ins, is not what it was."""
+
+    user_id: UserId
+
+
+class Missed(NamedTuple):
+    """Hints of other processes may have been lost: only a look at the logs tells."""
+
+
+Hint = News | UserChanged | Missed
+Heed = Callable[[Hint], None]
+
+
+class EventPublisher(Protocol):
+    """Tells every process what a commit changed: hints, which may be lost, repeated or early."""
+
+    def announce(self, hint: News | UserChanged) -> None:
+        """Give a hint; called after the commit, never blocks, never raises."""
+        ...
+
+    def heard_by(self, heed: Heed) -> AbstractContextManager[None]:
+        """Call `heed` with every hint while inside.
+
+        With one of this process before `announce` returns, so that who was answered finds it
+        heard. `heed` is quick and does not raise.
+        """
+        ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the hints of all processes arrive; if not, look at the logs more often."""
+        ...

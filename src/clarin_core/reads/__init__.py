@@ -1,0 +1,1 @@
+"""What keeps reads fast and true: the logs that are followed, and the reads that are kept."""

@@ -1,0 +1,70 @@
+"""What this process knows to have changed, and so which kept reads still count.
+
+The race that a cache can lose: somebody reads the old value, somebody else writes, and the old
+value is kept after the write. Deleting does not win it, since the late put comes after. Here
+nothing is deleted. An entry is stamped with the last event that this process had followed when
+its read began, so it may be newer than its stamp, and never older. It counts as long as none of
+its names was changed by a later event. A hint of an event that was not followed yet makes all
+entries before it doubtful, and the read goes to the storage, until the log was followed.
+
+A hint of this process arrives before the writer is answered. So whoever reads here after that
+answer never gets the older value, whatever a cache has kept, and whoever else has put it there.
+In another process a value may be old for as long as the hint takes, at most until the next look
+at the logs. A crash between commit and hint costs no more than that.
+"""
+
+from collections.abc import Sequence
+
+from clarin_core.domain.cache import Entry, names_changed
+from clarin_core.domain.events import Recorded
+from clarin_core.domain.ids import AccountId
+from clarin_core.reads.feed import Feed, Listener
+
+_NAMES_MAX = 20_000
+
+
+class Knowledge(Listener):
+    """What is known of one account since this process began to listen."""
+
+    def __init__(self, feed: Feed, account_id: AccountId) -> None:
+        self._feed = feed
+        self._stream = feed.attach(account_id, self)
+        self._changed: dict[str, int] = {}
+        self._since: int | None = None  # Of what happened before nothing is known.
+
+    async def open(self) -> None:
+        """Begin to know, unless that was done before."""
+        if self._since is None:
+            await self._stream.open()
+            self.begin_anew("")
+
+    def close(self) -> None:
+        """Know nothing more."""
+        self._feed.detach(self._stream, self)
+
+    def take(self, events: Sequence[Recorded]) -> None:
+        """Learn what some more events changed."""
+        for recorded in events:
+            for name in names_changed(recorded.event):
+                self._changed[name] = recorded.seq
+        if len(self._changed) > _NAMES_MAX:
+            self.begin_anew("")
+
+    def begin_anew(self, reason: str) -> None:
+        """Forget it all: only what is read from now on counts."""
+        self._changed.clear()
+        self._since = self._stream.cursor
+
+    def stamp(self) -> tuple[str, int] | None:
+        """Return epoch and event of which a read that begins now is; None if it is not worth it."""
+        stream = self._stream
+        return (stream.epoch, stream.cursor) if stream.is_current else None
+
+    def allows(self, entry: Entry) -> bool:
+        """Return whether an entry is as new as anything that this process knows."""
+        stream, seq = self._stream, entry.seq
+        if not stream.is_current or self._since is None or entry.epoch != stream.epoch:
+            return False
+        if not self._since <= seq <= stream.cursor:
+            return False
+        return all(self._changed.get(name, 0) <= seq for name in entry.names)
