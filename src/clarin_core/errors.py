@@ -68,7 +68,7 @@ class Forbidden(ClarinError):
     code = "forbidden"
 
     def __init__(self, needs: str) -> None:
-        super().__init__(f"this needs the role {needs}")
+        super().__init__(f"this needs {needs}")
 
 
 class NotFound(ClarinError):
@@ -125,13 +125,13 @@ class TooOld(ClarinError):
 
 
 class RateLimited(ClarinError):
-    """Too many tries; come back after `retry_after_s` seconds."""
+    """Too many tries, or too much at once; come back after `retry_after_s` seconds."""
 
     kind = Kind.RATE_LIMITED
     code = "rate_limited"
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many tries, wait {retry_after_s} seconds")
+    def __init__(self, retry_after_s: int, reason: str = "too many tries") -> None:
+        super().__init__(f"{reason}, wait {retry_after_s} seconds")
         self.retry_after_s = retry_after_s
 
 
@@ -141,8 +141,10 @@ class Unavailable(ClarinError):
     kind = Kind.UNAVAILABLE
     code = "unavailable"
 
-    def __init__(self, service: str, *, retry_after_s: int = 1) -> None:
-        super().__init__(f"{service} does not answer")
+    def __init__(
+        self, service: str, reason: str = "does not answer", *, retry_after_s: int = 1
+    ) -> None:
+        super().__init__(f"{service} {reason}")
         self.service = service
         self.retry_after_s = retry_after_s
 

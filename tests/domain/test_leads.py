@@ -59,14 +59,17 @@ def test_the_stage_decides_what_a_lead_is(kind: StageKind, status: LeadStatus) -
         assert entered.value == kind.value
 
 
-@given(status=STATUSES, before=st.none() | st.just(NOON))
-def test_a_closed_lead_has_the_time_of_its_end(status: LeadStatus, before: datetime | None) -> None:
-    """LD5: the first time stays; opening clears it."""
-    lead = lead_in(StageId(1), LeadStatus.NEW)
-    lead.closed_at = before
-    values = lead.end(status, at=LATER)
-    expected = (before or LATER) if status in CLOSED else None
-    assert values == {"status": status, "closed_at": expected}
+@given(was=STATUSES, status=STATUSES, before=st.none() | st.just(NOON))
+def test_a_closed_lead_has_the_time_of_its_end(
+    was: LeadStatus, status: LeadStatus, before: datetime | None
+) -> None:
+    """LD5: the first time stays as long as the end does; only a loss keeps a reason."""
+    lead = lead_in(StageId(1), was)
+    lead.closed_at, lead.loss_reason = before, "precio"
+    lead.alter(lead.end(status, at=LATER), at=LATER)
+    again = before if was is status else None
+    assert lead.closed_at == ((again or LATER) if status in CLOSED else None)
+    assert (lead.status, lead.loss_reason) == (status, "precio" if status.value == "lost" else None)
 
 
 @given(kinds=KINDS, status=STATUSES, data=st.data())

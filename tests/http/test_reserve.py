@@ -15,23 +15,27 @@ LUZ, MAR, SOL = AccountId(1), AccountId(2), AccountId(3)
 
 
 def test_an_account_has_its_share_and_all_have_a_limit() -> None:
-    """What is given back can be held again, however it comes to that."""
+    """What is given back can be taken again, however it comes to that."""
     reserve = Reserve(total=10, per_account=6)
-    with reserve.held(LUZ, 6), pytest.raises(RateLimited), reserve.held(LUZ, 1):
-        pass
-    with (
-        reserve.held(LUZ, 6), reserve.held(MAR, 4),
-        pytest.raises(Unavailable), reserve.held(SOL, 1),
-    ):  # fmt: skip
-        pass
-    with pytest.raises(ZeroDivisionError), reserve.held(LUZ, 6):
-        raise ZeroDivisionError
-    with reserve.held(LUZ, 6), reserve.held(MAR, 4):
-        pass
+    with reserve.share(LUZ) as luz, reserve.share(MAR) as mar, reserve.share(SOL) as sol:
+        luz(4)
+        luz(2)
+        with pytest.raises(RateLimited, match="under way, wait 5"):
+            luz(1)
+        with reserve.share(LUZ) as again, pytest.raises(RateLimited):
+            again(1)
+        mar(4)
+        with pytest.raises(Unavailable, match="too much to do"):
+            sol(1)
+    with pytest.raises(RateLimited), reserve.share(LUZ) as luz:
+        luz(7)
+    with reserve.share(LUZ) as luz, reserve.share(MAR) as mar:
+        luz(6)
+        mar(4)
 
 
-def test_uploads_beyond_the_share_are_refused_before_they_are_read() -> None:
-    """Two of the largest files at once, of one account; another one still uploads."""
+def test_uploads_beyond_the_share_are_refused() -> None:
+    """Two of the largest files are on their way, of one account; another one still uploads."""
     large = b"nombre;notas\n" + b"".join(b"Luz %d;%s\n" % (n, b"x" * 9000) for n in range(180))
     assert 2 * BYTES_MAX + len(large) > UPLOAD_BYTES_PER_ACCOUNT_MAX
 
@@ -44,7 +48,10 @@ def test_uploads_beyond_the_share_are_refused_before_they_are_read() -> None:
             for line in (one, two):
                 await line.send(head)
                 assert (await line.head()).startswith(b"HTTP/1.1 100 ")
-            answer = await house.ana.ask("POST", "/api/import/csv", files=form)
+                await line.send(b"x" * (BYTES_MAX - 1))
+            answer = await house.ana.ask("POST", "/api/import/csv/preview", files=form)
+            while answer.is_success:  # The service has not read all of it yet.
+                answer = await house.ana.ask("POST", "/api/import/csv/preview", files=form)
             refused(answer, 429, "rate_limited")
             assert int(answer.headers["retry-after"]) >= 1
             other = await house.carla.ask("POST", "/api/import/csv", files=form)

@@ -16,7 +16,7 @@ from clarin_core.domain.leads import (
     StatusChange,
 )
 from clarin_core.domain.paging import PageQuery
-from clarin_core.domain.pipelines import NewPipeline, NewStage
+from clarin_core.domain.pipelines import NewPipeline, NewStage, StageKind
 from clarin_core.errors import Invalid
 from support.desk import Desk, tell
 
@@ -137,6 +137,42 @@ def test_stage_and_status_may_not_contradict_each_other(stage: int, status: Lead
                     desk.agent, lead.id, LeadChange(stage_id=stage_id, status=status)
                 )
         assert await desk.news() == []
+
+    tell(story())
+
+
+def test_a_pipeline_of_ends_takes_no_other_status() -> None:
+    """LD5, LD6: neither by its name alone, nor later."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        won = NewPipeline(name="Hecho", stages=(NewStage(name="Uno", kind=StageKind.WON),))
+        pipeline = await desk.pipelines.create(desk.admin, won)
+        for status in (LeadStatus.NEW, LeadStatus.LOST):
+            with pytest.raises(Invalid, match="status does not go with the stage Uno"):
+                await desk.leads.create(
+                    desk.agent, NewLead(name="Luz", pipeline_id=pipeline.id, status=status)
+                )
+            lead = await desk.leads.create(
+                desk.agent, NewLead(name="Luz", pipeline_id=pipeline.id, status=LeadStatus.WON)
+            )
+            with pytest.raises(Invalid, match="status does not go with the stage Uno"):
+                await desk.leads.set_status(desk.agent, lead.id, StatusChange(status=status))
+
+    tell(story())
+
+
+def test_an_owner_who_left_stays_until_another_one_is_named() -> None:
+    """LD9: who sends a lead back as it was shown is not refused for that."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        owner = desk.agent.user_id
+        lead = await desk.leads.create(desk.admin, NewLead(name="Luz", assigned_to=owner))
+        async with desk.tenant.begin() as tx:
+            await tx.members.remove(owner)
+        change = LeadChange(assigned_to=owner, notes="x")
+        assert (await desk.leads.update(desk.admin, lead.id, change)).notes == "x"
 
     tell(story())
 

@@ -163,6 +163,42 @@ def test_of_two_who_remove_each_other_one_is_left() -> None:
     tell(story())
 
 
+def test_who_is_removed_meanwhile_adds_nobody() -> None:
+    """A password takes a while to hash, and much may happen in it."""
+
+    async def story() -> None:
+        async with gate() as at:
+            (user, ana), (_, other) = await admin(at), await admin(at)
+            adding = asyncio.create_task(at.members.add(ana, colleague("dora", Role.ADMIN)))
+            await asyncio.sleep(0)
+            await at.members.remove(other, user.id)
+            with pytest.raises(Forbidden):
+                await adding
+            with pytest.raises(Unauthorized):
+                await at.enter_as("dora")
+
+    tell(story())
+
+
+def test_who_comes_back_signs_in_anew() -> None:
+    """TN4: tokens of the time before do not count again."""
+
+    async def story() -> None:
+        async with gate() as at:
+            user, (_, ana) = await at.user(), await admin(at)
+            await at.join(user, at.there)
+            token = await at.enter(user)
+            await at.members.remove(ana, user.id)
+            await at.join(user, at.here)
+            with pytest.raises(Unauthorized):
+                await at.actor(token)
+            with pytest.raises(Unauthorized):
+                await at.refresh(token.refresh_token)
+            assert (await at.enter(user)).account_id in (at.here.id, at.there.id)
+
+    tell(story())
+
+
 def test_an_account_does_not_shut_out_who_runs_the_service() -> None:
     """Section 7: a super administrator's place is changed from above only."""
 

@@ -192,7 +192,7 @@ def test_a_pipeline_has_a_bounded_number_of_stages() -> None:
 
 
 def test_a_stage_is_changed_only_by_what_differs() -> None:
-    """15.18: the name, the colour or the kind; its leads stay as they are."""
+    """15.18: the name, the colour or the kind; its leads get the status of the kind (LD5)."""
 
     async def story() -> None:
         desk = await Desk.open()
@@ -205,13 +205,16 @@ def test_a_stage_is_changed_only_by_what_differs() -> None:
             (StageChange(name="b"), 1, 0),
             (StageChange(name="B", color="#ff0000"), 2, 1),
             (StageChange(), 2, 0),
-            (StageChange(kind=StageKind.WON), 3, 1),
+            (StageChange(kind=StageKind.WON), 3, 2),
+            (StageChange(kind=StageKind.WON, name="C"), 4, 1),
         ):
             changed = await desk.pipelines.update_stage(desk.admin, pipeline.id, stage.id, change)
             assert (changed.version, len(await desk.news())) == (version, told)
         now = changed.stages[1]
-        assert (now.name, now.color, now.kind) == ("B", "#ff0000", StageKind.WON)
-        assert (await desk.tenant.views.lead(lead.id)).status is LeadStatus.NEW
+        assert (now.name, now.color, now.kind) == ("C", "#ff0000", StageKind.WON)
+        carried = await desk.tenant.views.lead(lead.id)
+        assert (carried.status, carried.version) == (LeadStatus.WON, 2)
+        assert carried.closed_at is not None
 
     tell(story())
 

@@ -1,5 +1,6 @@
 """Sign-ins and single-use tickets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,10 +50,11 @@ class MemorySessions(Sessions):
 
     async def revoke_others(self, user_id: UserId, keep: SessionId | None, *, at: datetime) -> None:
         """End a user's sign-ins but one."""
-        for session in list(self.shared.sessions.rows()):
-            is_other = session.user_id == user_id and session.id != keep
-            if is_other and session.revoked_at is None:
-                self.shared.sessions.put(session.id, structs.replace(session, revoked_at=at))
+        self._revoke(lambda one: one.user_id == user_id and one.id != keep, at)
+
+    async def revoke_in(self, account_id: AccountId, user_id: UserId, *, at: datetime) -> None:
+        """End a user's sign-ins that are in one account."""
+        self._revoke(lambda one: (one.account_id, one.user_id) == (account_id, user_id), at)
 
     async def add_ticket(
         self, digest: bytes, session_id: SessionId, account_id: AccountId, *, expires_at: datetime
@@ -68,6 +70,11 @@ class MemorySessions(Sessions):
             raise NotFound("ticket", digest.hex())
         self.shared.tickets.drop(digest)
         return ticket.session_id, ticket.account_id
+
+    def _revoke(self, is_meant: Callable[[Session], bool], at: datetime) -> None:
+        for session in list(self.shared.sessions.rows()):
+            if session.revoked_at is None and is_meant(session):
+                self._put(structs.replace(session, revoked_at=at))
 
     def _put(self, session: Session) -> None:
         user_row(self.shared, session.user_id)

@@ -23,6 +23,9 @@ _SAVE = """-- sessions.save
 _REVOKE_OTHERS = """-- sessions.revoke_others
     update sessions s set revoked_at = $3
     where s.user_id = $1 and s.id is distinct from $2 and s.revoked_at is null"""
+_REVOKE_IN = """-- sessions.revoke_in
+    update sessions s set revoked_at = $3
+    where s.account_id = $1 and s.user_id = $2 and s.revoked_at is null"""
 _ADD_TICKET = """-- sessions.add_ticket
     insert into tickets (digest, session_id, account_id, expires_at) values ($1, $2, $3, $4)"""
 _TAKE_TICKET = """-- sessions.take_ticket
@@ -81,6 +84,11 @@ class PostgresSessions(Sessions):
     async def revoke_others(self, user_id: UserId, keep: SessionId | None, *, at: datetime) -> None:
         """End a user's sign-ins but one."""
         await self.line.fetch(_REVOKE_OTHERS, user_id, keep, at)
+        self.changed.add(user_id)
+
+    async def revoke_in(self, account_id: AccountId, user_id: UserId, *, at: datetime) -> None:
+        """End a user's sign-ins that are in one account."""
+        await self.line.fetch(_REVOKE_IN, account_id, user_id, at)
         self.changed.add(user_id)
 
     async def add_ticket(

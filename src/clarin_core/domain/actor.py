@@ -52,9 +52,9 @@ class Actor:
     def require_admin(self) -> None:
         """Raise Forbidden unless the actor administers the account."""
         if self.role is not Role.ADMIN:
-            raise Forbidden("admin")
+            raise Forbidden("the role admin")
 
     def require_super_admin(self) -> None:
         """Raise Forbidden unless the actor administers all accounts."""
         if not self.is_super_admin:
-            raise Forbidden("super_admin")
+            raise Forbidden("the role super_admin")

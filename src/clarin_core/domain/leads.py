@@ -111,9 +111,13 @@ class Lead(LeadDraft, Perishable, kw_only=True, omit_defaults=True):
         return {"pipeline_id": pipeline.id, "stage_id": stage.id, **status}
 
     def end(self, status: LeadStatus, *, at: datetime) -> dict[str, Any]:
-        """Return the values of this lead with `status`: won and lost close it (LD5)."""
-        closed_at = (self.closed_at or at) if status in _KIND_OF_END else None
-        return {"status": status, "closed_at": closed_at}
+        """Return the values of this lead with `status`: won and lost close it (LD5).
+
+        Another end has a time of its own, and only a loss has a reason.
+        """
+        before = self.closed_at if status is self.status else None
+        values = {"status": status, "closed_at": (before or at) if status in _KIND_OF_END else None}
+        return values if status is LeadStatus.LOST else values | {"loss_reason": None}
 
 
 class LeadView(Lead, kw_only=True, omit_defaults=True):

@@ -106,6 +106,10 @@ class Sessions(Protocol):
         """End a user's sign-ins but one."""
         ...
 
+    async def revoke_in(self, account_id: AccountId, user_id: UserId, *, at: datetime) -> None:
+        """End a user's sign-ins that are in one account."""
+        ...
+
     async def add_ticket(
         self, digest: bytes, session_id: SessionId, account_id: AccountId, *, expires_at: datetime
     ) -> None:

@@ -103,9 +103,10 @@ class Views(Protocol):
         ...
 
     async def events(self, query: EventQuery) -> EventPage:
-        """Return events after `query.after` in order.
+        """Return events after a number in order.
 
-        The page ends with the event with which they have `PAGE_BYTES_MAX` bytes as JSON.
+        The page ends early with the event that fills 4 MiB of JSON: only `position` tells
+        where the log ends.
         Raises TooOld when the log no longer reaches back to it, or does not reach it yet.
         """
         ...

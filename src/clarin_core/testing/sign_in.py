@@ -200,6 +200,17 @@ class SignInLaws(Contract):
             token_version=before.token_version + 1, session_is_live=False, region="CL",
         )  # fmt: skip
 
+    @law()
+    async def test_the_sign_ins_of_one_account_can_be_ended(self, account: Tenant) -> None:
+        """TN4: who is removed from an account is signed out there, and nowhere else."""
+        there, mine, other = await account.stranger(), await account.hire(), await account.hire()
+        ended, kept = await sign_in(account, mine), await sign_in(there, mine)
+        theirs = await sign_in(account, other)
+        async with self.storage.directory() as directory:
+            await directory.sessions.revoke_in(account.id, mine, at=NOON)
+            sessions = [await directory.sessions.get(one.id) for one in (ended, kept, theirs)]
+        assert [one.revoked_at for one in sessions] == [NOON, None, None]
+
     @law(needs=Capability.ANNOUNCING)
     async def test_a_changed_user_is_announced(self, account: Tenant) -> None:
         """R24: whoever remembers that a token counts is told that it may not count any more."""
@@ -225,6 +236,7 @@ class SignInLaws(Contract):
         for work in (
             leave, rename, lambda there: there.users.end_tokens(user_id),
             lambda there: there.sessions.revoke_others(user_id, None, at=LATER),
+            lambda there: there.sessions.revoke_in(account.id, user_id, at=LATER),
         ):  # fmt: skip
             await sign_in(account, user_id)
             assert await told(work) >= 1

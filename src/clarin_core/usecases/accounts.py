@@ -33,6 +33,7 @@ from clarin_core.errors import Invalid, NotFound
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.small import Clock, PasswordHasher
 from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +149,10 @@ class AccountUseCases:
         actor.require_super_admin()
         if (user_id, account_id) == (actor.user_id, actor.account_id):
             raise Invalid("account_id", "is the account one works in oneself")
-        async with self.storage.begin(account_id, actor.origin) as tx:
+        async with self.storage.directory(actor.origin) as directory:
+            tx = await directory.enter(account_id)
             await tx.members.get(user_id)
-            await tx.members.remove(user_id)
-            tx.emit(MembershipChanged(user_id=user_id))
+            await dismiss(directory, tx, account_id, user_id, at=self.clock())
 
     async def change_own_account(self, actor: Actor, change: AccountChange) -> Account:
         """Change the settings of one's own account."""
@@ -202,6 +203,15 @@ async def enrol(directory: Directory, new: NewUser, password_hash: str, *, at: d
         place = NewMembership(account_id=new.account_id, role=new.role, is_default=True)
         await _join(directory, user.id, place)
     return user
+
+
+async def dismiss(
+    directory: Directory, tx: Transaction, account_id: AccountId, user_id: UserId, *, at: datetime
+) -> None:
+    """End a membership with the sign-ins that are in the account: who joins again signs in anew."""
+    await tx.members.remove(user_id)
+    await directory.sessions.revoke_in(account_id, user_id, at=at)
+    tx.emit(MembershipChanged(user_id=user_id))
 
 
 async def _join(directory: Directory, user_id: UserId, new: NewMembership) -> None:

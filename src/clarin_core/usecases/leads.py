@@ -156,16 +156,20 @@ async def _entrance(tx: Transaction, new: NewLead) -> tuple[Pipeline, Stage]:
         pipeline = await tx.pipelines.of_stage(new.stage_id)
         if new.pipeline_id not in (None, pipeline.id):
             raise Invalid("stage_id", "is not a stage of pipeline_id")
-        stage = pipeline.stage(new.stage_id)
-        if new.status is not None:
-            check_status(pipeline, stage, new.status)
-        return pipeline, stage
+        return pipeline, _fitting(pipeline, pipeline.stage(new.stage_id), new.status)
     if new.pipeline_id is not None:
         pipeline = await tx.pipelines.get(new.pipeline_id)
     else:
         pipeline = await tx.pipelines.default()
-    fitting = stage_for(pipeline, new.status, None) if new.status else None
-    return pipeline, fitting or pipeline.stages[0]
+    wanted = stage_for(pipeline, new.status, None) if new.status else None
+    return pipeline, _fitting(pipeline, wanted or pipeline.stages[0], new.status)
+
+
+def _fitting(pipeline: Pipeline, stage: Stage, status: LeadStatus | None) -> Stage:
+    """Return the stage; raises Invalid when the status contradicts it."""
+    if status is not None:
+        check_status(pipeline, stage, status)
+    return stage
 
 
 async def _contact_of(
@@ -227,7 +231,7 @@ async def _values(
     """Return what the change sets on the lead itself, but for its place."""
     given = change.values()
     values = change.own()
-    if "assigned_to" in given:
+    if "assigned_to" in given and given["assigned_to"] != lead.assigned_to:
         await _require_member(tx, given["assigned_to"])
         values["assigned_to"] = given["assigned_to"]
     if "contact_id" in given:
@@ -258,8 +262,9 @@ async def _status_values(
     if status is lead.status or lead.stage_id is None:
         return lead.end(status, at=at)
     pipeline = await tx.pipelines.of_stage(lead.stage_id)
-    stage = stage_for(pipeline, status, lead.stage_id)
-    place = lead.place(pipeline, stage, at=at) if stage else {}
+    stage = stage_for(pipeline, status, lead.stage_id) or pipeline.stage(lead.stage_id)
+    check_status(pipeline, stage, status)
+    place = lead.place(pipeline, stage, at=at) if stage.id != lead.stage_id else {}
     return place | lead.end(status, at=at)
 
 

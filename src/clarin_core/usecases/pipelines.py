@@ -1,14 +1,15 @@
 """What one can do with pipelines and their stages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from clarin_core.domain.actor import Actor
-from clarin_core.domain.events import EventAction, LeadMoved, PipelineChanged
+from clarin_core.domain.events import EventAction, LeadMoved, LeadUpdated, PipelineChanged
 from clarin_core.domain.ids import PipelineId, StageId
+from clarin_core.domain.leads import Lead
 from clarin_core.domain.pipelines import (
     DEFAULT_PIPELINE,
     STAGES_MAX,
@@ -17,6 +18,7 @@ from clarin_core.domain.pipelines import (
     Pipeline,
     PipelineChange,
     Removal,
+    Stage,
     StageChange,
     StageOrder,
 )
@@ -92,11 +94,14 @@ class PipelineUseCases:
             stage = pipeline.stage(stage_id)
             pipeline.expect(change.version)
             given = change.values()
-            if any(getattr(stage, field) != value for field, value in given.items()):
-                for field, value in given.items():
-                    setattr(stage, field, value)
+            changed = {field: v for field, v in given.items() if getattr(stage, field) != v}
+            for field, value in changed.items():
+                setattr(stage, field, value)
+            if changed:
                 pipeline.touch(self.clock())
                 await _save(tx, pipeline)
+            if "kind" in changed:
+                await _carry_along(tx, pipeline, stage)
         return pipeline
 
     async def delete_stage(
@@ -156,18 +161,40 @@ async def _move_leads(
     tx: Transaction, gone: list[StageId], removal: Removal, actor: Actor, *, at: datetime
 ) -> None:
     """Empty stages that are about to go, in batches; hidden leads go along."""
-    leads = await tx.leads.in_stages(gone, limit=_LEADS_MOVED_MAX + 1)
+    leads = await _leads_in(tx, gone)
     if not leads:
         return
-    if not removal.move_to or len(leads) > _LEADS_MOVED_MAX:
-        reason = f"leads are in it: name move_to (at most {_LEADS_MOVED_MAX} are moved at once)"
-        raise Conflict("stage_not_empty", reason)
+    if not removal.move_to:
+        raise Conflict("stage_not_empty", "leads are in it: name move_to")
     pipeline = await tx.pipelines.of_stage(removal.move_to)
     stage = pipeline.stage(removal.move_to)
-    for start in range(0, len(leads), _LEADS_PER_EVENT):
-        batch = leads[start : start + _LEADS_PER_EVENT]
+    for batch in _batches(leads):
         moved = [lead.move(pipeline, stage, by=actor.user_id, at=at) for lead in batch]
         moves = [move for move in moved if move]
         await tx.leads.save(batch)
         await tx.leads.log_moves(moves)
         tx.emit(LeadMoved(leads=batch, moves=moves))
+
+
+async def _carry_along(tx: Transaction, pipeline: Pipeline, stage: Stage) -> None:
+    """Give the leads of a stage the status that follows from what it means now (LD5)."""
+    at = pipeline.updated_at
+    for batch in _batches(await _leads_in(tx, [stage.id])):
+        changes = [(lead, lead.alter(lead.place(pipeline, stage, at=at), at=at)) for lead in batch]
+        if altered := [lead for lead, changed in changes if changed]:
+            await tx.leads.save(altered)
+            names = {name for _, changed in changes for name in changed}
+            tx.emit(LeadUpdated(leads=altered, changed=sorted(names)))
+
+
+async def _leads_in(tx: Transaction, stage_ids: list[StageId]) -> list[Lead]:
+    """Return the leads of some stages; raises Conflict for more than one transaction takes."""
+    leads = await tx.leads.in_stages(stage_ids, limit=_LEADS_MOVED_MAX + 1)
+    if len(leads) > _LEADS_MOVED_MAX:
+        raise Conflict("stage_not_empty", f"more than {_LEADS_MOVED_MAX} leads are in it")
+    return leads
+
+
+def _batches(leads: list[Lead]) -> Iterator[list[Lead]]:
+    for start in range(0, len(leads), _LEADS_PER_EVENT):
+        yield leads[start : start + _LEADS_PER_EVENT]

@@ -45,13 +45,16 @@ async def embedded_postgres(folder: Path, say: Say) -> AsyncIterator[str]:
 
 
 async def _to_its_end(work: Callable[[], None]) -> None:
-    """Do blocking work in a thread; who is cancelled meanwhile still waits for its end."""
-    doing = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await doing
-        raise
+    """Do blocking work in a thread; who is cancelled meanwhile, and be it twice, waits for it."""
+    doing, is_cancelled = asyncio.ensure_future(asyncio.to_thread(work)), False
+    while not doing.done():
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError:
+            is_cancelled = True
+    doing.result()
+    if is_cancelled:
+        raise asyncio.CancelledError
 
 
 async def _migrate_with_patience(url: str, say: Say) -> None:

@@ -16,7 +16,7 @@ from clarin_server.errors import WrongSettings
 
 # Named maxima of what waits, repeats or is kept; what concerns one module only is named there.
 PASSWORDS_WAITING_MAX: Final = 32
-UPLOAD_BYTES_MAX: Final = 96 * 1024 * 1024  # At once, of all accounts.
+UPLOAD_BYTES_MAX: Final = 256 * 1024 * 1024  # At once, of all accounts.
 UPLOAD_BYTES_PER_ACCOUNT_MAX: Final = 41 * 1024 * 1024  # Two of the largest files.
 DATABASE_WAIT_S_MAX: Final = 30.0
 DELETED_KEPT_DAYS: Final = 30  # SD1

@@ -54,7 +54,7 @@ class Errors(ErrorHandler):
             if response.status == 405:
                 response.headers["Allow"] = ", ".join(_allowed(request))
             if not isinstance(exception, CancelledError):  # Who hangs up gets no answer.
-                route = SOCKET_PATH if request.path == SOCKET_PATH else _UNROUTED
+                route = SOCKET_PATH if request.path.rstrip("/") == SOCKET_PATH else _UNROUTED
                 record(self._metrics, request, route, response.status)
         return response
 

@@ -13,6 +13,7 @@ from sanic.http import Http
 
 from clarin_core.domain.ids import ID_MAX
 from clarin_core.errors import Invalid, Malformed, NotFound, TooLarge, Unsupported
+from clarin_server.http.reserve import Take
 
 BODY_BYTES_MAX = 1024 * 1024
 _QUERY_BYTES_MAX = 4096
@@ -33,31 +34,38 @@ _BODY_BYTES_PER_S = 256 * 1024
 T = TypeVar("T", bound=Struct)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+def _uncounted(_: int) -> None:
+    pass
+
+
+async def read_body(request: Request, limit: int, take: Take = _uncounted) -> bytes:
     """Return the whole body; raises TooLarge before more than `limit` bytes are kept.
 
-    A client gets so long for it as its size deserves, however often it sends a byte.
+    `take` hears of each part's size before it is kept. A client gets so long for it as the
+    size that it has announced deserves, however often it sends a byte.
     """
     stream = request.stream
     if not isinstance(stream, Http) or not stream.request_body:
         return b""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Unsupported("an encoded body is not read here")
-    if int(request.headers.get("content-length") or 0) > limit:
+    announced = int(request.headers.get("content-length") or 0)
+    if announced > limit:
         raise TooLarge("the body", f"{limit} bytes")
     try:
-        async with asyncio.timeout(_BODY_S + limit / _BODY_BYTES_PER_S):
-            return await _read_all(stream, limit)
+        async with asyncio.timeout(_BODY_S + (announced or limit) / _BODY_BYTES_PER_S):
+            return await _read_all(stream, limit, take)
     except TimeoutError as error:
         raise RequestTimeout("the body took too long") from error
 
 
-async def _read_all(stream: Http, limit: int) -> bytes:
+async def _read_all(stream: Http, limit: int, take: Take) -> bytes:
     parts, size = [], 0
     while (part := await stream.read()) is not None:
         size += len(part)
         if size > limit:
             raise TooLarge("the body", f"{limit} bytes")
+        take(len(part))
         parts.append(part)
     return b"".join(parts)
 

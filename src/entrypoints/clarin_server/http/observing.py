@@ -42,7 +42,7 @@ class Observer:
     ) -> HTTPResponse:
         """Return the handler's answer, or the error's; too many at once are refused early."""
         if self._in_flight >= self._app.ctx.settings.requests_in_flight_max:
-            return problem(Unavailable("the service"), request_id_of(request))
+            return problem(Unavailable("the service", "has too much to do"), request_id_of(request))
         self._in_flight += 1
         try:
             return await handler(request, **path)

@@ -19,7 +19,10 @@ from clarin_server.http.page import docs_page
 from clarin_server.http.routes import ROWS
 from clarin_server.http.rows import Row
 
-_RULES = re.compile(r" \((?:[A-Z]{1,2}\d+(?:, )?)+\)")  # Of no interest to who calls.
+# The numbers of our rules, and what Python raises: of no interest to who calls.
+_OURS = re.compile(
+    r" \((?:[A-Z]{1,2}\d+(?:-[A-Z]{1,2}\d+)?(?:, )?)+\)|; raises \w+|\n?Raises [^.]+\."
+)
 _REF = "#/components/schemas/{name}"
 _ERROR = {
     "type": "object",
@@ -126,7 +129,7 @@ class _Schemas:
 
 
 def _operation(row: Row, schemas: _Schemas) -> Schema:
-    text = _RULES.sub("", inspect.getdoc(row.operation) or "")
+    text = _OURS.sub("", inspect.getdoc(row.operation) or "")
     summary, _, rest = text.partition("\n")
     suffix = "_patch" if row.method == "PATCH" else ""
     operation: Schema = {
@@ -136,8 +139,8 @@ def _operation(row: Row, schemas: _Schemas) -> Schema:
         "parameters": _parameters(row, schemas),
         "responses": _responses(row.status, schemas, row.hints["return"]),
     }
-    if row.for_admins:
-        rest = f"{rest}\n\nFor administrators."
+    if who := _for_whom(row):
+        rest = f"{rest}\n\n{who}"
     if rest.strip():
         operation["description"] = rest.strip()
     if row.is_public:
@@ -181,6 +184,12 @@ def _responses(status: int, schemas: _Schemas, answer: object) -> Schema:
     if answer is not type(None):
         good["content"] = {"application/json": {"schema": schemas.of(answer)}}
     return {str(status): good, "default": _FAILURE}
+
+
+def _for_whom(row: Row) -> str:
+    if _tag(row) == "admin":
+        return "For those who run the service."
+    return "For administrators." if row.for_admins else ""
 
 
 def _tag(row: Row) -> str:

@@ -1,13 +1,15 @@
 """Memory that large requests may hold at once: an account's share, and all of it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import RateLimited, Unavailable
 
 _RETRY_S = 5
+
+Take = Callable[[int], None]
 
 
 class Reserve:
@@ -19,18 +21,24 @@ class Reserve:
         self._held = Counter[AccountId]()
 
     @contextmanager
-    def held(self, account_id: AccountId, size: int) -> Iterator[None]:
-        """Hold so many bytes while inside.
+    def share(self, account_id: AccountId) -> Iterator[Take]:
+        """Let an account take bytes while inside, as they come; then all are given back.
 
-        Raises RateLimited for an account that holds too much, Unavailable when all do.
+        Taking raises RateLimited for an account that holds too much, Unavailable when all do.
         """
-        if self._held[account_id] + size > self._per_account:
-            raise RateLimited(_RETRY_S)
-        if self._held.total() + size > self._total:
-            raise Unavailable("the service", retry_after_s=_RETRY_S)
-        self._held[account_id] += size
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if self._held[account_id] + size > self._per_account:
+                raise RateLimited(_RETRY_S, "uploads of the account are under way")
+            if self._held.total() + size > self._total:
+                raise Unavailable("the service", "has too much to do", retry_after_s=_RETRY_S)
+            self._held[account_id] += size
+            taken += size
+
         try:
-            yield
+            yield take
         finally:
-            self._held[account_id] -= size
+            self._held[account_id] -= taken
             self._held += Counter()  # Drops the accounts that hold nothing.

@@ -64,6 +64,8 @@ def bind(row: Row, services: Services) -> Handler:
             request.ctx.actor = arguments["actor"] = actor
             if row.for_admins:
                 actor.require_admin()
+            if not row.is_conditional:
+                _refuse_precondition(request)
         elif "address" in row.parameters:
             arguments["address"] = request.ip
         arguments |= {name: convert[name](text) for name, text in path.items()}
@@ -113,13 +115,21 @@ def _word(name: str, text: str, hint: type) -> object:
 
 def _with_precondition(request: Request, change: Change) -> Change:
     """Let If-Match stand for the field `version`."""
-    tag = request.headers.get("if-match")
-    if tag is None or tag == "*" or change.version is not UNSET:
+    tag = request.headers.get("if-match", "*")
+    if tag == "*":
         return change
     digits = tag.removeprefix("W/").strip('"')
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
         raise Malformed("If-Match", "is not a version")
+    if change.version not in (UNSET, int(digits)):
+        raise Malformed("If-Match", "names another version than the field version")
     return msgspec.structs.replace(change, version=int(digits))
+
+
+def _refuse_precondition(request: Request) -> None:
+    """Raise Malformed rather than change what may not be as the caller saw it."""
+    if request.method not in _WITHOUT_BODY and request.headers.get("if-match", "*") != "*":
+        raise Malformed("If-Match", "does not count for this operation")
 
 
 async def _patiently(call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]) -> object:

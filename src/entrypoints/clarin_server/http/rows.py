@@ -32,6 +32,7 @@ class Row:
     operation: Operation
     status: int
     for_admins: bool = False
+    """Whether an account's agents are refused; use cases refuse them, too, views know no roles."""
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -81,25 +82,25 @@ class Row:
 
 
 def get(path: str, operation: Operation, *, for_admins: bool = False) -> Row:
-    """Return a row that reads; views know no roles, so the row says who may."""
+    """Return a row that reads."""
     return Row("GET", path, operation, 200, for_admins)
 
 
-def post(path: str, operation: Operation, *, status: int = 200) -> Row:
+def post(path: str, operation: Operation, *, status: int = 200, for_admins: bool = False) -> Row:
     """Return a row that creates or acts."""
-    return Row("POST", path, operation, status)
+    return Row("POST", path, operation, status, for_admins)
 
 
-def put(path: str, operation: Operation) -> Row:
+def put(path: str, operation: Operation, *, for_admins: bool = False) -> Row:
     """Return a row that changes what the body names."""
-    return Row("PUT", path, operation, 200)
+    return Row("PUT", path, operation, 200, for_admins)
 
 
-def patch(path: str, operation: Operation) -> Row:
+def patch(path: str, operation: Operation, *, for_admins: bool = False) -> Row:
     """Return a row that changes what the body names."""
-    return Row("PATCH", path, operation, 200)
+    return Row("PATCH", path, operation, 200, for_admins)
 
 
-def delete(path: str, operation: Operation, *, status: int = 204) -> Row:
+def delete(path: str, operation: Operation, *, status: int = 204, for_admins: bool = False) -> Row:
     """Return a row that removes."""
-    return Row("DELETE", path, operation, status)
+    return Row("DELETE", path, operation, status, for_admins)

@@ -15,7 +15,7 @@ from clarin_server.http.answers import HEADERS, answer, request_id_of
 from clarin_server.http.auth import authenticate
 from clarin_server.http.decoding import decode_id, read_body
 from clarin_server.http.forms import Part, boundary_of, read_form
-from clarin_server.http.reserve import Reserve
+from clarin_server.http.reserve import Reserve, Take
 from clarin_server.services import Services
 from clarin_server.settings import UPLOAD_BYTES_MAX, UPLOAD_BYTES_PER_ACCOUNT_MAX
 
@@ -33,16 +33,16 @@ class Uploads:
     async def preview(self, request: Request) -> HTTPResponse:
         """Say how a file would be read."""
         actor = await self._admin(request)
-        with self._reserve.held(actor.account_id, _size(request)):
-            options, content = await _form(request)
+        with self._reserve.share(actor.account_id) as take:
+            options, content = await _form(request, take)
             preview = await self._services.imports.preview(actor, options, content)
         return answer(preview, 200, request_id_of(request))
 
     async def upload(self, request: Request) -> HTTPResponse:
         """Take a file in; it is imported in the background."""
         actor = await self._admin(request)
-        with self._reserve.held(actor.account_id, _size(request)):
-            options, content = await _form(request)
+        with self._reserve.share(actor.account_id) as take:
+            options, content = await _form(request, take)
             job = await self._services.imports.upload(actor, options, content)
         return answer(job, 202, request_id_of(request))
 
@@ -50,7 +50,8 @@ class Uploads:
         """Give back the rows that were not imported, with the reasons."""
         actor = await self._admin(request)
         key = ImportId(decode_id("import_id", import_id))
-        with self._reserve.held(actor.account_id, BYTES_MAX):
+        with self._reserve.share(actor.account_id) as take:
+            take(BYTES_MAX)
             content = await self._services.imports.rejects(actor, key)
         headers = {
             **HEADERS,
@@ -66,15 +67,9 @@ class Uploads:
         return actor
 
 
-def _size(request: Request) -> int:
-    """Return how much of a body will be kept: all that may come if its size is not said."""
-    said = request.headers.get("content-length")
-    return min(int(said), _FORM_BYTES_MAX) if said else _FORM_BYTES_MAX
-
-
-async def _form(request: Request) -> tuple[ImportOptions, bytes]:
+async def _form(request: Request, take: Take) -> tuple[ImportOptions, bytes]:
     boundary = boundary_of(request.headers.get("content-type", ""))
-    fields = read_form(await read_body(request, _FORM_BYTES_MAX), boundary)
+    fields = read_form(await read_body(request, _FORM_BYTES_MAX, take), boundary)
     file = fields.pop("file", None)
     if file is None or file.filename is None:
         raise Invalid("file", "is needed")

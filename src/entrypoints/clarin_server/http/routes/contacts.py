@@ -7,7 +7,7 @@ from clarin_server.http.rows import delete, get, patch, post, put
 CONTACTS = (
     get("/contacts", Views.contacts),
     post("/contacts", ContactUseCases.create, status=201),
-    delete("/contacts/batch", ContactUseCases.delete_many, status=200),
+    delete("/contacts/batch", ContactUseCases.delete_many, status=200, for_admins=True),
     get("/contacts/<contact_id>", Views.contact),
     put("/contacts/<contact_id>", ContactUseCases.update),
     patch("/contacts/<contact_id>", ContactUseCases.update),

@@ -9,7 +9,7 @@ LEADS = (
     post("/leads", LeadUseCases.create, status=201),
     get("/leads/counts", Views.lead_counts),
     get("/leads/by-stage/<stage_id>", Views.leads_by_stage),
-    delete("/leads/batch", LeadUseCases.delete_many, status=200),
+    delete("/leads/batch", LeadUseCases.delete_many, status=200, for_admins=True),
     get("/leads/<lead_id>", Views.lead),
     put("/leads/<lead_id>", LeadUseCases.update),
     patch("/leads/<lead_id>", LeadUseCases.update),

@@ -6,8 +6,8 @@ from clarin_server.http.rows import delete, get, patch, post, put
 
 MEMBERS = (
     get("/members", Views.members),
-    post("/members", MemberUseCases.add, status=201),
-    put("/members/<user_id>", MemberUseCases.change),
-    patch("/members/<user_id>", MemberUseCases.change),
-    delete("/members/<user_id>", MemberUseCases.remove),
+    post("/members", MemberUseCases.add, status=201, for_admins=True),
+    put("/members/<user_id>", MemberUseCases.change, for_admins=True),
+    patch("/members/<user_id>", MemberUseCases.change, for_admins=True),
+    delete("/members/<user_id>", MemberUseCases.remove, for_admins=True),
 )

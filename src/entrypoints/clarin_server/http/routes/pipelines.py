@@ -4,16 +4,20 @@ from clarin_core.ports.views import Views
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_server.http.rows import delete, get, patch, post, put
 
+_ONE = "/pipelines/<pipeline_id>"
+_STAGES = f"{_ONE}/stages"
+_STAGE = f"{_STAGES}/<stage_id>"
+
 PIPELINES = (
     get("/pipelines", Views.pipelines),
-    post("/pipelines", PipelineUseCases.create, status=201),
-    get("/pipelines/<pipeline_id>", Views.pipeline),
-    put("/pipelines/<pipeline_id>", PipelineUseCases.update),
-    patch("/pipelines/<pipeline_id>", PipelineUseCases.update),
-    delete("/pipelines/<pipeline_id>", PipelineUseCases.delete),
-    post("/pipelines/<pipeline_id>/stages", PipelineUseCases.add_stage, status=201),
-    put("/pipelines/<pipeline_id>/stages/reorder", PipelineUseCases.reorder),
-    put("/pipelines/<pipeline_id>/stages/<stage_id>", PipelineUseCases.update_stage),
-    patch("/pipelines/<pipeline_id>/stages/<stage_id>", PipelineUseCases.update_stage),
-    delete("/pipelines/<pipeline_id>/stages/<stage_id>", PipelineUseCases.delete_stage, status=200),
+    post("/pipelines", PipelineUseCases.create, status=201, for_admins=True),
+    get(_ONE, Views.pipeline),
+    put(_ONE, PipelineUseCases.update, for_admins=True),
+    patch(_ONE, PipelineUseCases.update, for_admins=True),
+    delete(_ONE, PipelineUseCases.delete, for_admins=True),
+    post(_STAGES, PipelineUseCases.add_stage, status=201, for_admins=True),
+    put(f"{_STAGES}/reorder", PipelineUseCases.reorder, for_admins=True),
+    put(_STAGE, PipelineUseCases.update_stage, for_admins=True),
+    patch(_STAGE, PipelineUseCases.update_stage, for_admins=True),
+    delete(_STAGE, PipelineUseCases.delete_stage, status=200, for_admins=True),
 )

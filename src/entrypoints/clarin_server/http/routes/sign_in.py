@@ -17,8 +17,8 @@ SIGN_IN = (
     put("/settings/profile", SignInUseCases.change_profile),
     patch("/settings/profile", SignInUseCases.change_profile),
     put("/settings/password", SignInUseCases.change_password),
-    put("/settings/account", AccountUseCases.change_own_account),
-    patch("/settings/account", AccountUseCases.change_own_account),
+    put("/settings/account", AccountUseCases.change_own_account, for_admins=True),
+    patch("/settings/account", AccountUseCases.change_own_account, for_admins=True),
     get("/stats", Views.stats),
-    get("/events/stream", Views.events),
+    get("/events/stream", Views.events, for_admins=True),
 )

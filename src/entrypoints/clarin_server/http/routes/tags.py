@@ -6,10 +6,10 @@ from clarin_server.http.rows import delete, get, patch, post, put
 
 TAGS = (
     get("/tags", Views.tags),
-    post("/tags", TagUseCases.create, status=201),
-    put("/tags/<tag_id>", TagUseCases.update),
-    patch("/tags/<tag_id>", TagUseCases.update),
-    delete("/tags/<tag_id>", TagUseCases.delete),
+    post("/tags", TagUseCases.create, status=201, for_admins=True),
+    put("/tags/<tag_id>", TagUseCases.update, for_admins=True),
+    patch("/tags/<tag_id>", TagUseCases.update, for_admins=True),
+    delete("/tags/<tag_id>", TagUseCases.delete, for_admins=True),
     post("/tags/assign", TagUseCases.assign),
     post("/tags/remove", TagUseCases.remove),
     get("/tags/entity/<target>/<target_id>", Views.tags_of),
