@@ -1,5 +1,7 @@
 """Uploads hold a bounded number of bytes, an account's and all together."""
 
+import asyncio
+
 import pytest
 
 from clarin_core.domain.csv_table import BYTES_MAX
@@ -7,7 +9,7 @@ from clarin_core.domain.ids import AccountId
 from clarin_core.errors import RateLimited, Unavailable
 from clarin_server.http.reserve import Reserve
 from clarin_server.settings import UPLOAD_BYTES_PER_ACCOUNT_MAX
-from support.houses import refused, tell
+from support.houses import PATIENCE_S, refused, tell
 from support.serving import House
 from support.wire import post, wire
 
@@ -49,9 +51,10 @@ def test_uploads_beyond_the_share_are_refused() -> None:
                 await line.send(head)
                 assert (await line.head()).startswith(b"HTTP/1.1 100 ")
                 await line.send(b"x" * (BYTES_MAX - 1))
-            answer = await house.ana.ask("POST", "/api/import/csv/preview", files=form)
-            while answer.is_success:  # The service has not read all of it yet.
+            async with asyncio.timeout(PATIENCE_S):
                 answer = await house.ana.ask("POST", "/api/import/csv/preview", files=form)
+                while answer.is_success:  # The service has not read all of it yet.
+                    answer = await house.ana.ask("POST", "/api/import/csv/preview", files=form)
             refused(answer, 429, "rate_limited")
             assert int(answer.headers["retry-after"]) >= 1
             other = await house.carla.ask("POST", "/api/import/csv", files=form)
