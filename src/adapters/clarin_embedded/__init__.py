@@ -1,6 +1,6 @@
 """Servers that Clarin starts itself, so that one command runs it on an empty machine."""
 
-from clarin_embedded.errors import EmbeddedPostgresError
+from clarin_embedded.errors import EmbeddedServerError
 from clarin_embedded.postgres import EmbeddedPostgres
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
+__all__ = ["EmbeddedPostgres", "EmbeddedServerError"]

@@ -1,4 +1,4 @@
-"""The operating-system account that runs the server; PostgreSQL refuses to run as root."""
+"""The operating-system account that runs a server; PostgreSQL refuses to run as root."""
 
 import os
 import pwd
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clarin_embedded.errors import EmbeddedPostgresError
+from clarin_embedded.errors import EmbeddedServerError
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Runs programs and owns folders for the server; `name` is a real, unprivileged account."""
+    """Runs programs and owns folders for a server."""
 
     name: str
     uid: int
@@ -30,11 +30,11 @@ class Account:
     def run(self, *argv: str | Path, feed: str = "", inherit: Sequence[int] = ()) -> str:
         """Run a program to its end and return its output.
 
-        The programs get the open files `inherit`. Raises EmbeddedPostgresError when it fails.
+        The programs get the open files `inherit`. Raises EmbeddedServerError when it fails.
         """
         code, output = self.attempt(*argv, feed=feed, inherit=inherit)
         if code:
-            raise EmbeddedPostgresError(f"{Path(argv[0]).name} failed:\n{output.strip()}")
+            raise EmbeddedServerError(f"{Path(argv[0]).name} failed:\n{output.strip()}")
         return output
 
     def attempt(
@@ -84,7 +84,7 @@ class Account:
         # lstat: in a shared folder, a stranger's link to our own data must not pass.
         at = path.lstat()
         if not stat.S_ISDIR(at.st_mode) or at.st_uid != self.uid or at.st_mode & 0o077:
-            raise EmbeddedPostgresError(
+            raise EmbeddedServerError(
                 f"{path} is not a private folder of the account {self.name}; "
                 f"remove it, or run: chown -R {self.name} {path} && chmod 700 {path}"
             )
@@ -107,7 +107,7 @@ def _unprivileged(cluster: Path) -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise EmbeddedPostgresError(
+    raise EmbeddedServerError(
         "PostgreSQL does not run as root, and neither postgres nor nobody is an account here; "
         "name another one in CLARIN_PG_OS_USER, or set DATABASE_URL"
     )
@@ -117,7 +117,7 @@ def _by_uid(uid: int) -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(uid)
     except KeyError:
-        raise EmbeddedPostgresError(
+        raise EmbeddedServerError(
             f"user id {uid} has no name in /etc/passwd, and PostgreSQL insists on one; "
             "add an entry, run as another user, or set DATABASE_URL"
         ) from None

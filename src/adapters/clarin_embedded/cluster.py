@@ -3,29 +3,21 @@
 Whoever calls this module holds `start.lock`, see `clarin_embedded.locks`.
 """
 
-import hashlib
-import os
-import re
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from clarin_embedded.account import Account
-from clarin_embedded.errors import EmbeddedPostgresError
-from clarin_embedded.locks import FileLock, is_free
+from clarin_embedded.errors import EmbeddedServerError
+from clarin_embedded.locks import shared
+from clarin_embedded.server_files import log_tail, put_log_aside, socket_folder
 
 SUPERUSER = "clarin"
 DATABASE = "clarin"
 
 _PORT = 5432  # Only a part of the socket's name; said aloud because PGPORT changes the default.
-_SOCKET_FOLDER_MAX_BYTES = 80  # sun_path holds 107 bytes on Linux, 103 on macOS, name included.
-# Never TMPDIR, which may differ between two processes that share a server.
-_FAR = Path("/tmp")  # noqa: S108 - checked to be private
-_POLL_S = 0.02
-_LOG_TAIL_LINES = 12
 
 # Sorts by code point and knows all of Unicode, the same on every machine.
 _LOCALE = (
@@ -103,23 +95,17 @@ class Cluster:
         made_by = (self._data / "PG_VERSION").read_text().strip()
         installed = self._run("postgres", "--version").split()[-1].partition(".")[0]
         if made_by != installed:
-            raise EmbeddedPostgresError(
+            raise EmbeddedServerError(
                 f"{self._data} was made by PostgreSQL {made_by}, and {installed} is installed: "
                 f"dump it with {made_by} and restore the dump, or move the folder away"
             )
 
-    def is_running(self) -> bool:
-        """Tell whether the server answers, once it is clear that it does or that none lives."""
-        deadline = time.monotonic() + self.timeout_s
-        while not self._answers():
-            if is_free(self.server_lock):
-                return False
-            if time.monotonic() > deadline:
-                raise EmbeddedPostgresError(
-                    f"the PostgreSQL of {self._data} lives but does not answer:\n{self._log_tail()}"
-                )
-            time.sleep(_POLL_S)
-        return True
+    def answers(self) -> bool:
+        """Tell whether the server takes connections at this moment."""
+        if not self._sockets.exists():
+            return False
+        where = ("-h", self._sockets, "-U", SUPERUSER, "-d", DATABASE)
+        return self.account.attempt(self.programs / "pg_isready", "-q", *where)[0] == 0
 
     def start(self) -> None:
         """Start the server, of which no process lives, and wait until it takes connections."""
@@ -127,15 +113,19 @@ class Cluster:
         self._write_settings()
         try:
             self._control("start", "-l", str(self._log))
-        except EmbeddedPostgresError as error:
-            raise EmbeddedPostgresError(
+        except EmbeddedServerError as error:
+            raise EmbeddedServerError(
                 f"PostgreSQL does not start in {self.folder}; another folder, or a DATABASE_URL, "
-                f"may help. It said:\n{self._log_tail()}"
+                f"may help. It said:\n{self.last_words()}"
             ) from error
 
     def stop(self) -> None:
         """Break off what the clients do, and stop the server in order."""
         self._control("stop", "-m", "fast")
+
+    def last_words(self) -> str:
+        """Return the end of the server's log."""
+        return log_tail(self._log)
 
     @property
     def _data(self) -> Path:
@@ -147,16 +137,7 @@ class Cluster:
 
     @property
     def _sockets(self) -> Path:
-        """The folder of the socket: nearby unless the path is too long, or not plain enough.
-
-        A comma in it separates hosts, and asyncpg cannot be told that it does not.
-        """
-        near = self.folder / "run"
-        path = os.fsencode(near)
-        if len(path) <= _SOCKET_FOLDER_MAX_BYTES and re.fullmatch(rb"[\w./-]+", path):
-            return near
-        tag = hashlib.sha256(path).hexdigest()[:12]
-        return _FAR / f"clarin-{tag}"
+        return socket_folder(self.folder / "run")
 
     def _initdb(self, target: Path) -> None:
         trusted = ("--auth-local=trust", "--auth-host=scram-sha-256")
@@ -182,25 +163,12 @@ class Cluster:
         # PostgreSQL itself would believe a process id that a stranger, or a zombie, has now.
         for path in (self._data / "postmaster.pid", *self._sockets.glob(".s.PGSQL.*")):
             path.unlink(missing_ok=True)
-        if self._log.exists():
-            self._log.replace(self._log.with_suffix(".log.1"))
-
-    def _answers(self) -> bool:
-        if not self._sockets.exists():
-            return False
-        where = ("-h", self._sockets, "-U", SUPERUSER, "-d", DATABASE)
-        return self.account.attempt(self.programs / "pg_isready", "-q", *where)[0] == 0
+        put_log_aside(self._log)
 
     def _control(self, *words: str) -> None:
         """Run pg_ctl; the server that it starts inherits, and so holds, the server's lock."""
         self._run("pg_ctl", "-s", "-w", "-t", str(self.timeout_s), "-D", str(self._data), *words)
 
     def _run(self, program: str, *words: str, feed: str = "") -> str:
-        with FileLock(self.server_lock) as lock:
-            lock.share()
-            return self.account.run(self.programs / program, *words, feed=feed, inherit=(lock.fd,))
-
-    def _log_tail(self) -> str:
-        if not self._log.exists():
-            return "(nothing)"
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
+        with shared(self.server_lock) as fd:
+            return self.account.run(self.programs / program, *words, feed=feed, inherit=(fd,))

@@ -1,5 +1,5 @@
 """What can go wrong with a server of our own."""
 
 
-class EmbeddedPostgresError(RuntimeError):
-    """The private PostgreSQL cannot be used; the text says why and what helps."""
+class EmbeddedServerError(RuntimeError):
+    """A private server cannot be used; the text says which, why, and what helps."""

@@ -61,6 +61,14 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def shared(path: Path) -> Iterator[int]:
+    """Have a shared hold on `path` within the block; whoever inherits the descriptor keeps it."""
+    with FileLock(path) as lock:
+        lock.share()
+        yield lock.fd
+
+
 def is_free(path: Path) -> bool:
     """Tell whether no process holds `path` at this moment."""
     with FileLock(path) as lock:

@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from clarin_core.errors import ClarinError
-from clarin_embedded import EmbeddedPostgresError
+from clarin_embedded import EmbeddedServerError
 from clarin_postgres import PostgresSetupError
 from clarin_server.database import ready_storage
 from clarin_server.doctor import examine, print_table
@@ -120,7 +120,7 @@ def _plain_words() -> Iterator[None]:
     """End the program with a line or two for what is no fault of Clarin's."""
     try:
         yield
-    except (CannotStart, ClarinError, EmbeddedPostgresError, PostgresSetupError) as error:
+    except (CannotStart, ClarinError, EmbeddedServerError, PostgresSetupError) as error:
         typer.echo(f"clarin: {error}", err=True)
         sys.exit(2 if isinstance(error, WrongSettings) else 1)
     finally:

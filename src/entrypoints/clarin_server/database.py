@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 @asynccontextmanager
 async def ready_storage(settings: Settings, say: Say) -> AsyncIterator[str]:
-    """Yield the address of the storage; raises CannotStart or EmbeddedPostgresError."""
+    """Yield the address of the storage; raises CannotStart or EmbeddedServerError."""
     async with AsyncExitStack() as stack:
         url = settings.storage_url
         if url is None:
@@ -33,7 +33,7 @@ async def ready_storage(settings: Settings, say: Say) -> AsyncIterator[str]:
 async def embedded_postgres(folder: Path, say: Say) -> AsyncIterator[str]:
     """Run our own PostgreSQL while inside, and yield its address.
 
-    Raises CannotStart for the folder and EmbeddedPostgresError for the server.
+    Raises CannotStart for the folder and EmbeddedServerError for the server.
     """
     make_data_folder(folder)
     server = EmbeddedPostgres(folder / "postgres", say=say)

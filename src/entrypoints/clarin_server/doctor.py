@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clarin_core.errors import ClarinError
-from clarin_embedded import EmbeddedPostgresError
+from clarin_embedded import EmbeddedServerError
 from clarin_embedded.account import choose_account
 from clarin_memory import MemoryPublisher
 from clarin_postgres import PostgresSetupError
@@ -131,7 +131,7 @@ def _account(settings: Settings) -> Finding:
     subject = "its account"
     try:
         account = choose_account(settings.folder / "postgres" / "cluster")
-    except EmbeddedPostgresError as error:
+    except EmbeddedServerError as error:
         return Finding(subject=subject, health="bad", found=str(error))
     found = f"{account.name}, since we are root" if account.is_other else account.name
     return Finding(subject=subject, health="good", found=found)
@@ -147,7 +147,7 @@ async def _database(settings: Settings) -> Finding:
     try:
         async with embedded_postgres(settings.folder, lambda _: None) as ours:
             return await _answer_of(ours)
-    except (CannotStart, EmbeddedPostgresError) as error:
+    except (CannotStart, EmbeddedServerError) as error:
         return Finding(subject="database", health="bad", found=str(error))
 
 
