@@ -6,6 +6,7 @@ from collections import Counter
 
 _REAL = {
     "tests.adapters.test_embedded_postgres": 15,
+    "tests.adapters.test_embedded_valkey": 15,
     "tests.adapters.test_postgres_imports": 5,
     "tests.adapters.test_postgres_migrations": 4,
     "tests.adapters.test_postgres_schema": 4,

