@@ -94,6 +94,14 @@ class Conflict(ClarinError):
         self.id = id
 
 
+class AlreadyRunning(Conflict):
+    """The same is at work right now; its outcome can be had after `retry_after_s` seconds."""
+
+    def __init__(self, what: str, *, retry_after_s: int = 1) -> None:
+        super().__init__("already_running", f"{what} is still at work")
+        self.retry_after_s = retry_after_s
+
+
 class TooLarge(ClarinError):
     """More than the bound allows."""
 

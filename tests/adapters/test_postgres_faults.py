@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.leads import LeadQuery
 from clarin_core.domain.pipelines import NewStage
 from clarin_core.domain.tags import NewTag, TagOrigin, TagQuery
-from clarin_core.errors import Conflict, Contention, Invalid, NotFound, Unavailable
+from clarin_core.errors import AlreadyRunning, Conflict, Contention, Invalid, NotFound, Unavailable
 from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.testing.idempotency import DONE, a_request, answer_in
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, settle
 from clarin_postgres import PostgresStorage
@@ -266,6 +268,45 @@ def test_waiting_too_long_for_a_row_is_contention(database: str) -> None:
             with pytest.raises(Contention):
                 async with account.begin() as other:
                     await other.leads.get(lead.id)
+
+    tell(database, story)
+
+
+def test_a_repeat_waits_for_the_first_and_gets_its_answer(database: str) -> None:
+    """2.9: at the unique index, before it does anything of its own."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def repeat() -> StoredAnswer | None:
+            async with account.begin() as tx:
+                return await tx.idempotency.claim(a_request("uno"), at=LATER)
+
+        async with account.begin() as tx:
+            await answer_in(tx, a_request("uno"))
+            repeating = asyncio.create_task(repeat())
+            await someone_waits(admin)
+        assert await repeating == DONE
+
+    tell(database, story)
+
+
+def test_a_repeat_of_what_takes_too_long_is_told_to_come_back(database: str) -> None:
+    """R16: not to try again at once; and nothing of the first is disturbed."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def repeat() -> StoredAnswer | None:
+            async with account.begin() as tx:
+                return await tx.idempotency.claim(a_request("uno"), at=LATER)
+
+        async def repeat_above() -> StoredAnswer | None:
+            async with account.storage.directory() as directory:
+                answers = await directory.idempotency(account.id)
+                return await answers.claim(a_request("uno"), at=LATER)
+
+        async with account.begin() as tx:
+            await answer_in(tx, a_request("uno"))
+            told = await asyncio.gather(repeat(), repeat_above(), return_exceptions=True)
+        assert [type(one) for one in told] == [AlreadyRunning] * 2
+        assert await repeat() == await repeat_above() == DONE
 
     tell(database, story)
 

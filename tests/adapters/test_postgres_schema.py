@@ -21,8 +21,8 @@ from support.catalogue import ABOVE_ACCOUNTS, rows, tenant_tables
 
 FOR_ALL_ACCOUNTS = {
     "accounts.add", "storage.outdated", "storage.pending_imports", "storage.positions",
-    "storage.purge_contacts", "storage.purge_events", "storage.purge_leads",
-    "storage.standings", "storage.trim", "storage.user", "users.memberships",
+    "storage.purge_answers", "storage.purge_contacts", "storage.purge_events",
+    "storage.purge_leads", "storage.standings", "storage.trim", "storage.user", "users.memberships",
 }  # fmt: skip
 """The statements about other accounts than one; only the directory's role may run them."""
 

@@ -13,6 +13,7 @@ from clarin_core.domain.ids import AccountId, TagId
 from clarin_core.domain.imports import RowOutcome, RowResult
 from clarin_core.domain.leads import StageMove
 from clarin_core.domain.tags import TagTarget
+from clarin_core.testing.idempotency import a_request, answer_in
 from clarin_core.testing.tenants import NOON, Tenant, draft, links_of, settle
 from clarin_postgres import PostgresSetupError, PostgresStorage
 from clarin_postgres.connection import Meter, Pool
@@ -63,6 +64,7 @@ async def furnish(account: Tenant) -> None:
     async with account.begin() as tx:
         await tx.leads.log_moves([StageMove(lead_id=lead.id, to_stage=account.stages[0], at=NOON)])
         await tx.imports.save(job, [RowOutcome(row=1, result=RowResult.CREATED)])
+        await answer_in(tx, a_request("uno"))
         tx.emit(TagDeleted(tag_id=TagId(1)))
 
 
@@ -182,6 +184,7 @@ def test_an_account_sees_its_own_people_only(
         "delete from event_log",
         "update event_log set payload = ''",
         "update stage_moves set to_stage = 1",
+        "delete from idempotency",
         "delete from accounts",
         "truncate leads",
         "drop table leads",
@@ -192,6 +195,11 @@ def test_an_account_sees_its_own_people_only(
 def test_what_no_use_case_does_is_forbidden(database: str, role: str, statement: str) -> None:
     """R22, R26: the history is only appended to, secrets are read by the directory alone."""
     assert refused(database, role, statement)
+
+
+def test_a_reader_sees_no_answers(database: str) -> None:
+    """R22, R26: only who gives them again has a right on them."""
+    assert refused(database, READER, "select body from idempotency")
 
 
 @pytest.mark.parametrize("table", ["leads", "contacts", "tags", "account_stream", "event_log"])

@@ -17,6 +17,7 @@ from clarin_core.domain.ids import UserId
 from clarin_core.domain.imports import ImportOptions, ImportState
 from clarin_core.domain.leads import NewLead
 from clarin_core.errors import NotFound, TooOld, Unavailable
+from clarin_core.testing.idempotency import DONE, a_request
 from clarin_core.usecases.accounts import open_account
 from clarin_server.container import Container
 from clarin_server.metrics import Metrics
@@ -168,6 +169,28 @@ def test_what_is_old_is_purged_and_what_is_young_stays() -> None:
         assert (await services.leads.restore(ana, young.id)).name == "b"
         with pytest.raises(TooOld):
             await services.storage.views(ana.account_id).events(EventQuery(after=0))
+
+    tell(story)
+
+
+def test_answers_are_given_again_for_a_day() -> None:
+    """R16: what came more than 24 hours ago may be asked for anew."""
+
+    async def story(services: Services, ana: Actor, watch: Watch) -> None:
+        old, young = a_request("vieja"), a_request("nueva")
+        for request in (old, young):
+            async with services.storage.begin(ana.account_id) as tx:
+                await tx.idempotency.claim(request, at=watch.at)
+                await tx.idempotency.keep(request, DONE)
+            watch.at += timedelta(seconds=2)
+        watch.at += timedelta(hours=24, seconds=-3)
+        metrics = Metrics()
+        async with working(services, metrics):
+            while not counted(metrics, "purge", "idle"):
+                await asyncio.sleep(0)
+        async with services.storage.begin(ana.account_id) as tx:
+            assert await tx.idempotency.claim(old, at=watch.at) is None
+            assert await tx.idempotency.claim(young, at=watch.at) == DONE
 
     tell(story)
 

@@ -51,7 +51,7 @@ def test_a_trimmed_log_needs_a_resync_only_below_its_beginning() -> None:
             waited = timedelta(minutes=5)
             await write(house, 3)
             await house.services.storage.purge(
-                deleted_before=now(), events_before=now() + waited / 2
+                deleted_before=now(), events_before=now() + waited / 2, answers_before=now()
             )
             await house.hub.look()
             async with screen(house.ana) as ana:
@@ -172,7 +172,7 @@ def test_a_page_of_the_past_is_not_delivered() -> None:
             await asked
             await write(house, 1)
             late = now() + timedelta(hours=1)
-            await storage.purge(deleted_before=now(), events_before=late)
+            await storage.purge(deleted_before=now(), events_before=late, answers_before=now())
             await house.hub.look()
             storage.gates["events"].set()
             (frame,) = await ana.settle()
@@ -207,7 +207,7 @@ def test_a_room_that_is_behind_a_trimmed_log_says_so() -> None:
         async with serving(storage, publisher=publisher) as house, live_screen(house.ana) as ana:
             await write(house, 3)
             late = now() + timedelta(hours=1)
-            await storage.purge(deleted_before=now(), events_before=late)
+            await storage.purge(deleted_before=now(), events_before=late, answers_before=now())
             await house.hub.look()
             frame = await ana.hear()
             end = ana.hello["data"]["seq"] + 3

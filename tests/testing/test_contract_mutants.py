@@ -80,6 +80,22 @@ CAUGHT: list[tuple[faults.Fault, str]] = [
     (faults.a_user_is_shown_without_places, "a_user_is_shown_with_the_places"),
     (faults.a_page_of_the_log_has_no_bound_in_bytes, "a_page_of_the_log_has_a_bound_in_bytes"),
     (faults.a_failure_is_announced, "what_was_rolled_back_is_not_announced"),
+    (
+        faults.the_views_of_a_transaction_are_as_before,
+        "the_views_of_a_transaction_show_what_it_wrote",
+    ),
+    (faults.a_transaction_sees_the_first_account, "each_account_of_a_directory_shows_itself"),
+    (faults.an_answer_is_not_kept, "a_repeat_gets_the_first_answer"),
+    (faults.a_key_stands_for_any_request, "a_key_stands_for_one_request"),
+    (faults.a_failure_commits, "an_undone_claim_never_was"),
+    (faults.a_failure_commits, "who_waited_for_a_failure_acts"),
+    (faults.a_claim_lasts_without_an_answer, "a_claim_without_an_answer_never_was"),
+    (faults.answers_are_everybodys, "accounts_may_use_the_same_key"),
+    (faults.locks_are_open, "simultaneous_repeats_have_one_effect"),
+    (faults.answers_above_accounts_are_others, "an_answer_may_be_kept_from_above_accounts"),
+    (faults.nobody_has_answers, "an_unknown_account_has_no_answers"),
+    (faults.answers_last, "old_answers_are_removed"),
+    (faults.a_purge_takes_every_answer, "old_answers_are_removed"),
 ]
 
 CAUGHT_IN_LISTS: list[tuple[faults.Fault, str]] = [

@@ -10,6 +10,7 @@ from clarin_core.domain.ids import AccountId
 from clarin_core.domain.paging import Page
 from clarin_core.errors import Conflict
 from clarin_core.ports.directory import Accounts, Directory
+from clarin_core.ports.stores import IdempotencyStore
 from clarin_core.ports.transaction import Transaction
 from clarin_memory.accounts import account_row, check_slug
 from clarin_memory.paging import BY_ID, page_of
@@ -82,3 +83,7 @@ class MemoryDirectory(Directory):
     async def enter(self, account_id: AccountId) -> Transaction:
         """Return this transaction as one of an account; raises NotFound."""
         return await self._work.enter(account_id)
+
+    async def idempotency(self, account_id: AccountId) -> IdempotencyStore:
+        """Return the answers of an account's requests; raises NotFound."""
+        return (await self._work.enter(account_id)).idempotency

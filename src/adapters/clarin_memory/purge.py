@@ -25,6 +25,13 @@ def purge_account(tables: AccountTables, before: datetime) -> None:
             tables.tagged.drop((TagTarget.CONTACT, contact.id))
 
 
+def purge_answers(tables: AccountTables, before: datetime) -> None:
+    """Remove the answers of requests that came before a time."""
+    for key, claim in list(tables.claims.items()):
+        if claim.at < before:
+            tables.claims.drop(key)
+
+
 def purge_sign_ins(shared: SharedTables, before: datetime) -> None:
     """Remove the sign-ins that ended, and the tickets that expired, before a time."""
     for session in list(shared.sessions.rows()):

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from clarin_core.domain.accounts import Account, Secret, Session
 from clarin_core.domain.actor import Role
 from clarin_core.domain.contacts import Contact
+from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.ids import (
     AccountId,
     ContactId,
@@ -27,10 +28,19 @@ from clarin_memory.events import Log
 from clarin_memory.tables import Overlay, Table
 
 
+class Claim(NamedTuple):
+    """A request that is at work, or done when it has its answer."""
+
+    request_hash: bytes
+    at: datetime
+    answer: StoredAnswer | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class AccountTables:
     """One account's rows."""
 
+    claims: Table[tuple[str, bytes], Claim] = field(default_factory=Table)
     contacts: Table[ContactId, Contact] = field(default_factory=Table)
     files: Table[ImportId, bytes] = field(default_factory=Table)
     imports: Table[ImportId, ImportJob] = field(default_factory=Table)

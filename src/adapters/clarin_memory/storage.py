@@ -27,7 +27,7 @@ from clarin_core.ports.views import Views
 from clarin_memory.directory import MemoryDirectory
 from clarin_memory.members import user_row
 from clarin_memory.paging import OLDEST
-from clarin_memory.purge import purge_account, purge_sign_ins
+from clarin_memory.purge import purge_account, purge_answers, purge_sign_ins
 from clarin_memory.state import Ids, SharedTables
 from clarin_memory.transaction import Work
 from clarin_memory.users import user_view
@@ -100,12 +100,15 @@ class MemoryStorage(Storage):
         *,
         deleted_before: datetime,
         events_before: datetime,
+        answers_before: datetime,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
-        """Remove what was deleted, and trim the logs of what happened, before these times."""
+        """Remove what was deleted or answered, and trim the logs, before these times."""
         async with self._lock, self._working(SYSTEM) as work:
             for account_id, space in sorted(self._shared.spaces.items()):
-                purge_account((await work.enter(account_id)).tables, deleted_before)
+                inside = (await work.enter(account_id)).tables
+                purge_account(inside, deleted_before)
+                purge_answers(inside, answers_before)
                 space.log.trim(events_before, kept_max=events_kept_max)
             purge_sign_ins(work.shared, deleted_before)
 

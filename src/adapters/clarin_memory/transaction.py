@@ -9,15 +9,18 @@ from clarin_core.domain.ids import AccountId
 from clarin_core.errors import NotFound
 from clarin_core.ports.event_publisher import News, UserChanged
 from clarin_core.ports.transaction import Transaction
+from clarin_core.ports.views import Views
 from clarin_memory.accounts import MemoryAccountStore, check_slug
 from clarin_memory.contacts import MemoryContactStore
 from clarin_memory.events import encoded
+from clarin_memory.idempotency import MemoryIdempotencyStore
 from clarin_memory.imports import MemoryImportStore
 from clarin_memory.leads import MemoryLeadStore
 from clarin_memory.members import MemoryMemberStore
 from clarin_memory.pipelines import MemoryPipelineStore
 from clarin_memory.state import Ids, Scope, SharedTables, Space, merge, overlay
 from clarin_memory.tags import MemoryTagStore
+from clarin_memory.views import OpenViews
 
 
 class MemoryTransaction(Transaction):
@@ -26,14 +29,21 @@ class MemoryTransaction(Transaction):
     def __init__(self, scope: Scope, space: Space) -> None:
         self.account = MemoryAccountStore(scope)
         self.contacts = MemoryContactStore(scope)
+        self.idempotency = MemoryIdempotencyStore(scope)
         self.imports = MemoryImportStore(scope)
         self.leads = MemoryLeadStore(scope)
         self.members = MemoryMemberStore(scope)
         self.pipelines = MemoryPipelineStore(scope)
         self.tags = MemoryTagStore(scope)
         self.tables = scope.tables
+        self._scope = scope
         self._space = space
         self._bodies: list[bytes] = []
+
+    @property
+    def views(self) -> Views:
+        """The account's reads as the transaction sees them."""
+        return OpenViews(self._scope)
 
     def emit(self, *events: Event) -> None:
         """Append events to the account's log, as they are now, when the transaction commits."""

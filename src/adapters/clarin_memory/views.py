@@ -8,6 +8,7 @@ from clarin_memory.imports import ImportViews
 from clarin_memory.leads import LeadViews
 from clarin_memory.members import MemberViews
 from clarin_memory.pipelines import PipelineViews
+from clarin_memory.state import AccountTables, Scope
 from clarin_memory.tags import TagViews
 
 
@@ -30,3 +31,15 @@ class MemoryViews(
     async def position(self) -> Position:
         """Return where the log stands."""
         return self._space.log.position
+
+
+class OpenViews(MemoryViews):
+    """The reads of an open transaction; the log is as it was, since it grows at the commit."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope.shared, scope.account_id)
+        self._written = scope.tables
+
+    @property
+    def _tables(self) -> AccountTables:
+        return self._written

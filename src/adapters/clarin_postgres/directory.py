@@ -10,10 +10,12 @@ from clarin_core.domain.ids import AccountId
 from clarin_core.domain.paging import Page
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.directory import Accounts, Directory
+from clarin_core.ports.stores import IdempotencyStore
 from clarin_core.ports.transaction import Transaction
 from clarin_postgres.accounts import ACCOUNT
 from clarin_postgres.conditions import Conditions
 from clarin_postgres.connection import Line
+from clarin_postgres.idempotency import PostgresIdempotencyStore
 from clarin_postgres.paging import ABOVE_ACCOUNTS, BY_ID, NO_ACCOUNT, Listing, page_of, struct
 from clarin_postgres.search import searched, text_pattern
 from clarin_postgres.sessions import PostgresSessions
@@ -92,3 +94,7 @@ class PostgresDirectory(Directory):
     async def enter(self, account_id: AccountId) -> Transaction:
         """Return this transaction as one of an account; raises NotFound."""
         return await self._work.enter(account_id)
+
+    async def idempotency(self, account_id: AccountId) -> IdempotencyStore:
+        """Return the answers of an account's requests; claiming in it raises NotFound."""
+        return PostgresIdempotencyStore(account_id, self._work.line)

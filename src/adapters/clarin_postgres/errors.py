@@ -57,6 +57,7 @@ _STILL_USED = {
     "pipelines.save": ("stage_not_empty", "leads are in the stage"),
 }
 _MISSING = {
+    "idempotency_account": "account",
     "leads_contact": "contact",
     "leads_pipeline": "pipeline",
     "leads_stage": "stage",

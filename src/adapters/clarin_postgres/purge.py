@@ -21,6 +21,8 @@ _SESSIONS = """-- storage.purge_sessions
     delete from sessions s where coalesce(s.revoked_at, s.expires_at) < $1"""
 _TICKETS = """-- storage.purge_tickets
     delete from tickets t where t.expires_at < $1"""
+_ANSWERS = """-- storage.purge_answers
+    delete from idempotency i where i.created_at < $1"""
 _OUTDATED = """-- storage.outdated
     select o.account_id, o.seq from (
         select s.account_id, s.trimmed_to, greatest(s.last_seq - $2, coalesce((
@@ -41,11 +43,17 @@ _EVENTS = """-- storage.purge_events
 
 
 async def purge(
-    line: Line, deleted_before: datetime, events_before: datetime, events_kept_max: int
+    line: Line,
+    *,
+    deleted_before: datetime,
+    events_before: datetime,
+    answers_before: datetime,
+    events_kept_max: int,
 ) -> None:
-    """Remove what was deleted or ended, and trim the logs, before these times."""
+    """Remove what was deleted, ended or answered, and trim the logs, before these times."""
     for text in (_LEADS, _CONTACTS, _SESSIONS, _TICKETS):
         await _run(line, text, deleted_before)
+    await _run(line, _ANSWERS, answers_before)
     outdated = await _run(line, _OUTDATED, events_before, events_kept_max)
     accounts, seqs = [row["account_id"] for row in outdated], [row["seq"] for row in outdated]
     await _run(line, _TRIM, accounts, seqs)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from clarin_core.domain.ids import AccountId
 from clarin_postgres.connection import Line, Row
+from clarin_postgres.reader import Reads
 
 
 class Focus(Protocol):
@@ -37,3 +38,14 @@ class Scope:
     async def one(self, text: str, *arguments: object) -> Row:
         """Run a statement that always returns a row, and return it."""
         return (await self.fetch(text, *arguments))[0]
+
+
+class OwnReads(Reads):
+    """Reads of an open transaction, under row-level security like all that it does."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def fetch(self, account_id: AccountId, text: str, *arguments: object) -> list[Row]:
+        """Return the rows of the scope's account, which is the one meant."""
+        return await self._scope.fetch(text, *arguments)

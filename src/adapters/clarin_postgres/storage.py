@@ -160,11 +160,18 @@ class PostgresStorage(Storage):
         *,
         deleted_before: datetime,
         events_before: datetime,
+        answers_before: datetime,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
-        """Remove what was deleted, and trim the logs of what happened, before these times."""
+        """Remove what was deleted or answered, and trim the logs, before these times."""
         async with self._directors.line() as line:
-            await purge(line, deleted_before, events_before, events_kept_max)
+            await purge(
+                line,
+                deleted_before=deleted_before,
+                events_before=events_before,
+                answers_before=answers_before,
+                events_kept_max=events_kept_max,
+            )
 
     async def ping(self) -> None:
         """Raise Unavailable unless the store answers now."""

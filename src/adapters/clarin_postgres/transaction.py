@@ -8,16 +8,20 @@ from clarin_core.domain.ids import AccountId, UserId
 from clarin_core.errors import NotFound
 from clarin_core.ports.event_publisher import News, UserChanged
 from clarin_core.ports.transaction import Transaction
+from clarin_core.ports.views import Views
 from clarin_postgres.accounts import PostgresAccountStore
 from clarin_postgres.connection import Line
 from clarin_postgres.contacts import PostgresContactStore
 from clarin_postgres.events import APPEND, Encoded, columns_of, encoded, encoded_origin
+from clarin_postgres.idempotency import PostgresIdempotencyStore
 from clarin_postgres.imports import PostgresImportStore
 from clarin_postgres.leads import PostgresLeadStore
 from clarin_postgres.members import PostgresMemberStore
 from clarin_postgres.pipelines import PostgresPipelineStore
-from clarin_postgres.scope import Scope
+from clarin_postgres.reader import Regions
+from clarin_postgres.scope import OwnReads, Scope
 from clarin_postgres.tags import PostgresTagStore
+from clarin_postgres.views import PostgresViews
 
 _ENTER = """-- enter
     select set_config('app.account_id', a.id::text, true) from accounts a where a.id = $1"""
@@ -29,6 +33,7 @@ class PostgresTransaction(Transaction):
     def __init__(self, scope: Scope) -> None:
         self.account = PostgresAccountStore(scope)
         self.contacts = PostgresContactStore(scope)
+        self.idempotency = PostgresIdempotencyStore(scope.account_id, scope.focus.line)
         self.imports = PostgresImportStore(scope)
         self.leads = PostgresLeadStore(scope)
         self.members = PostgresMemberStore(scope)
@@ -36,6 +41,11 @@ class PostgresTransaction(Transaction):
         self.tags = PostgresTagStore(scope)
         self._scope = scope
         self._emitted: list[Encoded] = []
+
+    @property
+    def views(self) -> Views:
+        """The account's reads as the transaction sees them, on its connection."""
+        return PostgresViews(OwnReads(self._scope), Regions(), self._scope.account_id)
 
     def emit(self, *events: Event) -> None:
         """Append events to the account's log, as they are now, when the transaction commits."""

@@ -19,6 +19,7 @@ from clarin_core.domain.accounts import (
 )
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.domain.paging import Page
+from clarin_core.ports.stores import IdempotencyStore
 from clarin_core.ports.transaction import Transaction
 
 
@@ -132,5 +133,13 @@ class Directory(Protocol):
         """Return this transaction as one of an account; its events commit with all the rest.
 
         Raises NotFound. Enter several accounts in ascending order only.
+        """
+        ...
+
+    async def idempotency(self, account_id: AccountId) -> IdempotencyStore:
+        """Return the answers of an account's requests, the same as in its own transactions.
+
+        Whoever asks may work in another account than those that are entered, so this one comes
+        before them, whatever its number. It or its `claim` raises NotFound.
         """
         ...

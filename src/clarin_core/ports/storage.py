@@ -77,9 +77,10 @@ class Storage(Protocol):
         *,
         deleted_before: datetime,
         events_before: datetime,
+        answers_before: datetime,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
-        """Remove what was deleted, and trim the logs of what happened, before these times.
+        """Remove what was deleted or answered, and trim the logs, before these times.
 
         Of a longer log only the newest `events_kept_max` events are kept (R4).
         Ended sign-ins and used tickets go too. A log is trimmed from its beginning only.

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from clarin_core.domain.accounts import Account, Membership
 from clarin_core.domain.contacts import Contact, ContactDraft
+from clarin_core.domain.idempotency import Repeatable, StoredAnswer
 from clarin_core.domain.ids import (
     ContactId,
     ImportId,
@@ -256,4 +257,23 @@ class AccountStore(Protocol):
 
     async def save(self, account: Account) -> None:
         """Store the changed account; raises Conflict `conflict` for a slug that is taken."""
+        ...
+
+
+class IdempotencyStore(Protocol):
+    """The answers that one account's requests got, to be given again."""
+
+    async def claim(self, request: Repeatable, *, at: datetime) -> StoredAnswer | None:
+        """Return the request's answer, or None: it is new, and this transaction's alone.
+
+        Claim before all else. Who claims what another transaction has claimed waits for its
+        end, and then gets its answer, or the request if there is none: a claim that was undone,
+        or for which nothing was kept, never was.
+        Raises Conflict `idempotency_conflict` when the key stands for another request, and
+        AlreadyRunning when the other transaction takes too long.
+        """
+        ...
+
+    async def keep(self, request: Repeatable, answer: StoredAnswer) -> None:
+        """Store the answer of a request that this transaction has claimed."""
         ...

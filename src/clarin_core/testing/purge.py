@@ -10,8 +10,10 @@ from clarin_core.domain.contacts import ContactDraft
 from clarin_core.domain.events import EventQuery
 from clarin_core.domain.tags import TagTarget
 from clarin_core.errors import NotFound, TooOld
+from clarin_core.ports.storage import EVENTS_KEPT_MAX
 from clarin_core.testing.contract import Contract, law
 from clarin_core.testing.events import gone
+from clarin_core.testing.idempotency import DONE, a_request
 from clarin_core.testing.leads import move
 from clarin_core.testing.sign_in import add_ticket, sign_in
 from clarin_core.testing.tenants import NOON, Tenant, draft, links_of
@@ -36,7 +38,7 @@ class PurgeLaws(Contract):
             await account.delete_lead(lead.id, at=at)
         for contact, at in ((past, LONG_AGO), (present, LONG_AGO + 2 * DAY)):
             await account.delete_contact(contact, at=at)
-        await self.storage.purge(deleted_before=LONG_AGO + DAY, events_before=LONG_AGO)
+        await self._purge(deleted_before=LONG_AGO + DAY)
         assert await account.lead_ids(deleted=True) == [new.id]
         assert await account.lead_ids() == [live.id]
         async with account.begin() as tx:
@@ -53,7 +55,7 @@ class PurgeLaws(Contract):
         await account.add_contact(name="Ana", at=LONG_AGO)
         await account.add_tags("vip")
         before = await account.picture()
-        await self.storage.purge(deleted_before=LONG_AGO + DAY, events_before=LONG_AGO)
+        await self._purge(deleted_before=LONG_AGO + DAY)
         assert await account.picture() == before
 
     @law()
@@ -65,7 +67,7 @@ class PurgeLaws(Contract):
         for bound in (log[0].at, log[2].at, log[5].at, log[2].at):
             trimmed = (await account.views.position()).trimmed_to
             expected = max(trimmed, next(one.seq for one in log if one.at >= bound) - 1)
-            await self.storage.purge(deleted_before=LONG_AGO, events_before=bound)
+            await self._purge(events_before=bound)
             position = await account.views.position()
             assert (position.trimmed_to, position.seq) == (expected, len(log))
             assert await account.events(after=expected) == log[expected:]
@@ -77,9 +79,7 @@ class PurgeLaws(Contract):
         """R4: a log that grows fast is trimmed by number, however young it is."""
         await account.emit(*map(gone, range(5)))
         for kept, trimmed_to in ((9, 0), (3, 2), (4, 2), (0, 5)):
-            await self.storage.purge(
-                deleted_before=LONG_AGO, events_before=LONG_AGO, events_kept_max=kept
-            )
+            await self._purge(events_kept_max=kept)
             position = await account.views.position()
             assert (position.trimmed_to, position.seq) == (trimmed_to, 5)
 
@@ -88,7 +88,7 @@ class PurgeLaws(Contract):
         """R4: never silence instead of events that are gone."""
         await account.emit(*map(gone, range(3)))
         last = (await account.events())[-1].at + timedelta(seconds=1)
-        await self.storage.purge(deleted_before=LONG_AGO, events_before=last)
+        await self._purge(events_before=last)
         assert (await account.views.position()).trimmed_to == 3
         assert await account.events(after=3) == []
         for after in range(3):
@@ -105,13 +105,42 @@ class PurgeLaws(Contract):
             await directory.sessions.save(replace(later, revoked_at=LONG_AGO + 2 * DAY))
         digest = uuid4().bytes
         await add_ticket(live, account, digest)
-        await self.storage.purge(deleted_before=LONG_AGO + DAY, events_before=LONG_AGO)
+        await self._purge(deleted_before=LONG_AGO + DAY)
         async with self.storage.directory() as directory:
             assert (await directory.sessions.get(later.id)).revoked_at == LONG_AGO + 2 * DAY
             assert await directory.sessions.get(live.id) == live
             assert await directory.sessions.take_ticket(digest, at=NOON) == (live.id, account.id)
             with pytest.raises(NotFound):
                 await directory.sessions.get(ended.id)
+
+    @law()
+    async def test_old_answers_are_removed(self, account: Tenant) -> None:
+        """R16: a key whose time is over is free again, and no other."""
+        old, new = a_request("vieja"), a_request("nueva")
+        for request, at in ((old, LONG_AGO), (new, LONG_AGO + 2 * DAY)):
+            async with account.begin() as tx:
+                await tx.idempotency.claim(request, at=at)
+                await tx.idempotency.keep(request, DONE)
+        await self._purge(answers_before=LONG_AGO + DAY)
+        async with account.begin() as tx:
+            assert await tx.idempotency.claim(new, at=NOON) == DONE
+            assert await tx.idempotency.claim(old, at=NOON) is None
+
+    async def _purge(
+        self,
+        *,
+        deleted_before: datetime = LONG_AGO,
+        events_before: datetime = LONG_AGO,
+        answers_before: datetime = LONG_AGO,
+        events_kept_max: int = EVENTS_KEPT_MAX,
+    ) -> None:
+        """Remove nothing but what the bounds say."""
+        await self.storage.purge(
+            deleted_before=deleted_before,
+            events_before=events_before,
+            answers_before=answers_before,
+            events_kept_max=events_kept_max,
+        )
 
 
 def named(name: str) -> ContactDraft:

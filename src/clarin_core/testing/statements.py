@@ -101,10 +101,12 @@ class StatementLaws(Contract):
         own = await furnish(account)
         for listing in OF_ONE:
             await listing.grow(account, 12)
-        for kind, look in VIEWS:
-            assert await self._cost(look(account.views, own[kind])) == 1
-        for name, view in OTHER_VIEWS.items():
-            assert (name, await self._cost(view(account.views))) == (name, 1)
+        async with account.begin() as tx:
+            for views in (account.views, tx.views):
+                for kind, look in VIEWS:
+                    assert await self._cost(look(views, own[kind])) == 1
+                for name, view in OTHER_VIEWS.items():
+                    assert (name, await self._cost(view(views))) == (name, 1)
 
     @law(needs=Capability.COUNTING)
     async def test_a_look_at_many_accounts_is_one_statement(self, account: Tenant) -> None:

@@ -5,6 +5,7 @@ from clarin_core.testing.contact_lists import ContactListLaws
 from clarin_core.testing.contacts import ContactLaws
 from clarin_core.testing.events import EventLaws
 from clarin_core.testing.history import HistoryLaws
+from clarin_core.testing.idempotency import IdempotencyLaws
 from clarin_core.testing.imports import ImportLaws
 from clarin_core.testing.lead_lists import LeadListLaws
 from clarin_core.testing.leads import LeadLaws
@@ -33,6 +34,7 @@ class StorageContract(
     PipelineLaws,
     TagLaws,
     ImportLaws,
+    IdempotencyLaws,
     AccountLaws,
     MemberLaws,
     SignInLaws,

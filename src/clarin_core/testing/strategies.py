@@ -12,6 +12,12 @@ from hypothesis.strategies import SearchStrategy
 
 from clarin_core.domain.actor import Cause, Origin
 from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.idempotency import (
+    IdempotencyKey,
+    Repeatable,
+    StoredAnswer,
+    repeatable,
+)
 from clarin_core.domain.ids import ID_MAX, KommoId, UserId
 from clarin_core.domain.imports import ImportDraft, ImportKind, RowOutcome, RowResult
 from clarin_core.domain.leads import LeadDraft, LeadStatus
@@ -193,6 +199,23 @@ def row_outcomes() -> SearchStrategy[list[RowOutcome]]:
             RowOutcome(row=number, result=result, reason=reason, field=field)
             for number, (result, reason, field) in enumerate(rows, start=1)
         ]
+    )
+
+
+def repeatables() -> SearchStrategy[Repeatable]:
+    """Requests with a key."""
+    keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128)
+    routes = st.sampled_from(["POST /leads", "POST /pipelines/<pipeline_id>/stages"])
+    return st.builds(repeatable, routes, keys.map(IdempotencyKey), st.binary())
+
+
+def stored_answers() -> SearchStrategy[StoredAnswer]:
+    """Good answers, of a record or not; each body is any bytes."""
+    return st.builds(
+        StoredAnswer,
+        status=st.sampled_from([200, 201, 202]),
+        body=st.binary(),
+        version=maybe(st.integers(1, 2**31 - 1)),
     )
 
 

@@ -113,7 +113,7 @@ class TenancyLaws(Contract):
     async def test_a_foreign_id_is_not_found(self, account: Tenant) -> None:
         """R22, TN2: by error and text, it is an id that nobody has."""
         own, foreign = await furnish(account), await furnish(await account.stranger())
-        looks = [(kind, _looking(account, look)) for kind, look in VIEWS]
+        looks = [(kind, ask) for kind, look in VIEWS for ask in _looking(account, look)]
         steps = [(kind, _stepping(account, step, own)) for kind, step in GETTERS]
         for kind, ask in looks + steps:
             unknown = await outcome(ask, _UNKNOWN)
@@ -124,7 +124,7 @@ class TenancyLaws(Contract):
     async def test_a_foreign_id_matches_nothing(self, account: Tenant) -> None:
         """R22: filters, look-ups and removals treat it like an id that nobody has."""
         own, foreign = await furnish(account), await furnish(await account.stranger())
-        looks = [(kind, _looking(account, look)) for kind, look in FILTERS]
+        looks = [(kind, ask) for kind, look in FILTERS for ask in _looking(account, look)]
         steps = [(kind, _stepping(account, step, own)) for kind, step in LOOK_UPS]
         for kind, ask in looks + steps:
             assert await outcome(ask, foreign[kind]) == await outcome(ask, _UNKNOWN)
@@ -152,6 +152,17 @@ class TenancyLaws(Contract):
             ask = _stepping(account, step, own)
             assert await outcome(ask, foreign[kind]) == await outcome(ask, _UNKNOWN)
         assert [await account.picture(), await other.picture()] == before
+
+    @law()
+    async def test_each_account_of_a_directory_shows_itself(self, account: Tenant) -> None:
+        """R22: a transaction that is in several accounts mixes none of what they show."""
+        tenants = [account, await account.stranger()]
+        leads = [await tenant.add_lead() for tenant in tenants]
+        async with self.storage.directory() as directory:
+            entered = [await directory.enter(tenant.id) for tenant in tenants]
+            for tx, lead in [*zip(entered, leads, strict=True)] * 2:
+                shown = (await tx.views.leads(LeadQuery())).data
+                assert [one.id for one in shown] == [lead.id]
 
     @law()
     async def test_accounts_show_nothing_of_each_other(self, account: Tenant) -> None:
@@ -193,8 +204,12 @@ async def furnish(account: Tenant) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _looking(account: Tenant, look: Look) -> Callable[[int], Awaitable[Any]]:
-    return lambda id: look(account.views, id)
+def _looking(account: Tenant, look: Look) -> list[Callable[[int], Awaitable[Any]]]:
+    """Return the ways to look: from outside, and from within a transaction."""
+    return [
+        lambda id: look(account.views, id),
+        _stepping(account, lambda tx, id, _: look(tx.views, id), {}),
+    ]
 
 
 def _stepping(account: Tenant, step: Step, own: Ids) -> Callable[[int], Awaitable[Any]]:

@@ -148,20 +148,24 @@ class Tenant:
 
     async def picture(self) -> dict[str, Any]:
         """Return all that the account shows, up to 200 rows of a kind."""
-        views = self.views
-        return {
-            "leads": (await views.leads(LeadQuery(limit=200))).data,
-            "deleted leads": (await views.leads(LeadQuery(limit=200, deleted=True))).data,
-            "contacts": (await views.contacts(ContactQuery(limit=200))).data,
-            "tags": (await views.tags(TagQuery(limit=200))).data,
-            "pipelines": (await views.pipelines(PageQuery(limit=200))).data,
-            "imports": (await views.imports(ImportQuery(limit=200))).data,
-            "members": (await views.members(MemberQuery(limit=200))).data,
-            "account": await views.account(),
-            "stats": await views.stats(),
-            "events": await self.events(),
-            "position": await views.position(),
-        }
+        return await picture_of(self.views)
+
+
+async def picture_of(views: Views) -> dict[str, Any]:
+    """Return all that some views show, up to 200 rows of a kind."""
+    return {
+        "leads": (await views.leads(LeadQuery(limit=200))).data,
+        "deleted leads": (await views.leads(LeadQuery(limit=200, deleted=True))).data,
+        "contacts": (await views.contacts(ContactQuery(limit=200))).data,
+        "tags": (await views.tags(TagQuery(limit=200))).data,
+        "pipelines": (await views.pipelines(PageQuery(limit=200))).data,
+        "imports": (await views.imports(ImportQuery(limit=200))).data,
+        "members": (await views.members(MemberQuery(limit=200))).data,
+        "account": await views.account(),
+        "stats": await views.stats(),
+        "events": (await views.events(EventQuery(limit=1000))).data,
+        "position": await views.position(),
+    }
 
 
 async def settle(storage: Storage, **fields: object) -> Tenant:

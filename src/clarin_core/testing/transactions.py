@@ -28,6 +28,7 @@ from clarin_core.testing.tenants import (
     draft,
     leads_in,
     links_of,
+    picture_of,
     upload,
 )
 
@@ -86,6 +87,19 @@ class TransactionLaws(Contract):
             lead.alter({"name": "Sol"}, at=LATER)
             await tx.leads.save([lead])
             assert await tx.leads.get(lead.id) == lead
+
+    @law()
+    async def test_the_views_of_a_transaction_show_what_it_wrote(self, account: Tenant) -> None:
+        """They are those of the commit before there is one; only the log is as it was."""
+        old = await populate(account)
+        before = await account.picture()
+        async with account.begin() as tx:
+            await write_everything(tx, old)
+            seen = await picture_of(tx.views)
+        after = await account.picture()
+        log = {"events", "position"}
+        assert {kind: seen[kind] for kind in log} == {kind: before[kind] for kind in log}
+        assert {**seen, **{kind: after[kind] for kind in log}} == after
 
     @law()
     async def test_a_cancelled_transaction_leaves_no_trace(self, account: Tenant) -> None:

@@ -12,7 +12,7 @@ import structlog
 from clarin_core.errors import ClarinError
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
-from clarin_server.settings import DELETED_KEPT_DAYS, EVENTS_KEPT_DAYS
+from clarin_server.settings import ANSWERS_KEPT_HOURS, DELETED_KEPT_DAYS, EVENTS_KEPT_DAYS
 
 _POLL_S = 1.0
 _DAY_S = 86_400.0
@@ -116,5 +116,6 @@ async def _purge(services: Services) -> bool:
     await services.storage.purge(
         deleted_before=at - timedelta(days=DELETED_KEPT_DAYS),
         events_before=at - timedelta(days=EVENTS_KEPT_DAYS),
+        answers_before=at - timedelta(hours=ANSWERS_KEPT_HOURS),
     )
     return False
