@@ -27,6 +27,7 @@ RINGS = {
 }
 
 ELSEWHERE = {
+    ("idempotency", "routes"): "it is a header of other nouns' routes",
     ("sign_in", "clarin_memory"): "signing in keeps users and sessions, each with a file",
     ("sign_in", "clarin_postgres"): "signing in keeps users and sessions, each with a file",
 }
