@@ -81,6 +81,8 @@ def test_a_description_names_all_that_is_read(one: Operation) -> None:
     fields = one.input.__struct_fields__ if one.input else ()
     if one.input and issubclass(one.input, Change):
         wanted |= {("If-Match", "header")}
+    if one.is_repeatable:
+        wanted |= {("Idempotency-Key", "header")}
     if one.where == "query":
         wanted |= {(name, "query") for name in fields}
     assert parameters == wanted

@@ -72,6 +72,11 @@ class Operation:
         return self.row is not None and self.row.is_public
 
     @property
+    def is_repeatable(self) -> bool:
+        """Whether an Idempotency-Key counts."""
+        return self.row.is_repeatable if self.row else self.path.endswith("/csv")
+
+    @property
     def is_list(self) -> bool:
         """Whether it answers with a page."""
         return self.row is not None and get_origin(self.row.hints["return"]) is Page
@@ -175,6 +180,7 @@ OPERATIONS = tuple(Operation(row.method, f"/api{row.path}", row) for row in ROWS
 PUT_TOO = {one.path for one in OPERATIONS if one.method == "PUT"}
 DISTINCT = tuple(one for one in OPERATIONS if one.method != "PATCH" or one.path not in PUT_TOO)
 """The same without those that do what a PUT of the path does."""
+REPEATABLE = tuple(operation for operation in OPERATIONS if operation.is_repeatable)
 PROTECTED = tuple(operation for operation in OPERATIONS if not operation.is_public)
 
 EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {

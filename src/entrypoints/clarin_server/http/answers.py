@@ -11,8 +11,10 @@ from msgspec import UNSET
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
+from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.paging import Page
 from clarin_core.errors import (
+    AlreadyRunning,
     ClarinError,
     Conflict,
     Invalid,
@@ -46,6 +48,9 @@ _CODES = {
 HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+REPLAYED: Final = "Idempotency-Replayed"
+"""The header of an answer that was given before."""
+
 encoder = msgspec.json.Encoder()
 
 
@@ -74,6 +79,21 @@ def answer(value: object, status: int, request_id: str) -> HTTPResponse:
     return HTTPResponse(encoder.encode(value), status, headers, "application/json")
 
 
+def to_store(value: object, status: int) -> StoredAnswer:
+    """Return the answer that shows a value, to be given again."""
+    return StoredAnswer(status, encoder.encode(value), getattr(value, "version", None))
+
+
+def answer_again(stored: StoredAnswer, request_id: str, *, is_repeated: bool) -> HTTPResponse:
+    """Return a stored answer; the header Idempotency-Replayed says that it is not the first."""
+    headers = {**HEADERS, "X-Request-ID": request_id}
+    if stored.version:
+        headers["ETag"] = f'"{stored.version}"'
+    if is_repeated:
+        headers[REPLAYED] = "true"
+    return HTTPResponse(stored.body, stored.status, headers, "application/json")
+
+
 def problem(error: BaseException, request_id: str) -> HTTPResponse:
     """Return an error as `{error, code, request_id, fields?, id?}`; a bug says nothing else."""
     status, code, text = _status_code_text(error)
@@ -83,7 +103,7 @@ def problem(error: BaseException, request_id: str) -> HTTPResponse:
     if isinstance(error, Conflict) and error.id is not None:
         body["id"] = error.id
     response = answer(body, status, request_id)
-    if status in (429, 503):
+    if status in (429, 503) or isinstance(error, AlreadyRunning):
         response.headers["Retry-After"] = str(getattr(error, "retry_after_s", 1))
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -14,7 +14,7 @@ from clarin_server.http.answers import request_id_of
 
 _TOKEN_MAX = 4096
 _PREFLIGHT_SECONDS = "600"
-_EXPOSED = "Clarin-Seq, Content-Disposition, ETag, Retry-After, X-Request-ID"
+_EXPOSED = "Clarin-Seq, Content-Disposition, ETag, Idempotency-Replayed, Retry-After, X-Request-ID"
 
 
 async def authenticate(request: Request, sign_in: SignInUseCases) -> tuple[Actor, Claims]:

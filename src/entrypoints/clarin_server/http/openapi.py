@@ -11,11 +11,13 @@ import msgspec
 from msgspec import Struct
 from sanic import HTTPResponse, Request
 
+from clarin_core.domain.idempotency import KEY_PATTERN
 from clarin_core.domain.ids import ID_MAX
 from clarin_core.domain.imports import ImportJob, ImportOptions, ImportPreview
 from clarin_server.http.answers import encoder
 from clarin_server.http.context import App
 from clarin_server.http.page import docs_page
+from clarin_server.http.repeating import KEY_HEADER
 from clarin_server.http.routes import ROWS
 from clarin_server.http.rows import Row
 
@@ -41,6 +43,14 @@ _IF_MATCH = {
     "required": False,
     "description": "the version that was seen, as the ETag of an answer; stands for `version`",
     "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,9}")$'},
+}
+_IDEMPOTENCY_KEY = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "something random; a request that is sent again with its key has one effect, "
+    "and for at least 24 hours the same answer, marked `Idempotency-Replayed: true`",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
 }
 _TICKET = {
     "name": "ticket",
@@ -156,6 +166,8 @@ def _parameters(row: Row, schemas: _Schemas) -> list[Schema]:
     found = [_in_path(row, name) for name in row.in_path]
     if row.is_conditional:
         found.append(_IF_MATCH)
+    if row.is_repeatable:
+        found.append(_IDEMPOTENCY_KEY)
     if row.input and row.reads_query:
         found += _in_query(schemas.fields(row.input[1]))
     return found
@@ -227,6 +239,7 @@ def _upload(summary: str, status: int, schemas: _Schemas) -> Schema:
     return {
         "tags": ["imports"],
         "summary": summary,
+        "parameters": [_IDEMPOTENCY_KEY] if status == 202 else [],
         "requestBody": {
             "required": True,
             "content": {"multipart/form-data": {"schema": form}},

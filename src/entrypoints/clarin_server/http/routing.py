@@ -6,10 +6,11 @@ operation, answer.
 """
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -17,8 +18,11 @@ from sanic import HTTPResponse, Request
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.command import Change
+from clarin_core.domain.idempotency import IdempotencyKey
 from clarin_core.errors import Contention, Malformed
+from clarin_core.ports.storage import Storage
 from clarin_core.ports.views import Views
+from clarin_core.usecases.idempotency import Once
 from clarin_server.http.answers import answer, request_id_of
 from clarin_server.http.auth import authenticate
 from clarin_server.http.decoding import (
@@ -28,11 +32,14 @@ from clarin_server.http.decoding import (
     decode_query,
     read_body,
 )
+from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.rows import Row
 from clarin_server.services import Services
 
 _TRIES = 3
 _WITHOUT_BODY = ("GET", "HEAD")
+
+T = TypeVar("T")
 
 Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
@@ -55,6 +62,7 @@ def bind(row: Row, services: Services) -> Handler:
     """Return the handler of a row."""
     input_ = _input(row)
     call = _operation(row, services)
+    repeat = _repetition(row, services) if row.is_repeatable else None
     convert = {name: _from_path(row, name) for name in row.in_path}
 
     async def handle(request: Request, **path: str) -> HTTPResponse:
@@ -72,6 +80,8 @@ def bind(row: Row, services: Services) -> Handler:
         body = await read_body(request, BODY_BYTES_MAX)  # Also where nothing is wanted of it.
         if input_:
             arguments[input_.name] = input_.read(request, body)
+        if repeat and (key := key_of(request)):
+            return await repeat(request, key, arguments)
         value = await _patiently(call, arguments)
         return answer(value, row.status, request_id_of(request))
 
@@ -96,6 +106,28 @@ def _operation(row: Row, services: Services) -> Callable[..., Awaitable[Any]]:
         return await getattr(services.storage.views(actor.account_id), name)(**arguments)
 
     return read
+
+
+def _repetition(row: Row, services: Services) -> Callable[..., Awaitable[HTTPResponse]]:
+    """Return what answers a request that has a key, by its arguments."""
+    owner: Any = services.owner_of(row.owner)
+    once = Once(services.storage, services.clock)
+    repeating = Repeating(once, f"{row.method} {row.path}", row.status)
+
+    async def repeat(
+        request: Request, key: IdempotencyKey, arguments: dict[str, Any]
+    ) -> HTTPResponse:
+        async def operation(storage: Storage) -> object:
+            joined = dataclasses.replace(owner, storage=storage)
+            return await getattr(joined, row.operation.__name__)(**arguments)
+
+        actor = arguments["actor"]
+        said = {name: value for name, value in arguments.items() if name != "actor"}
+        named = repeating.named(key, actor, said)
+        asked = {"request": request, "actor": actor, "named": named, "operation": operation}
+        return await _patiently(repeating.answer, asked)
+
+    return repeat
 
 
 def _from_path(row: Row, name: str) -> Callable[[str], Any]:
@@ -132,7 +164,7 @@ def _refuse_precondition(request: Request) -> None:
         raise Malformed("If-Match", "does not count for this operation")
 
 
-async def _patiently(call: Callable[..., Awaitable[Any]], arguments: dict[str, Any]) -> object:
+async def _patiently(call: Callable[..., Awaitable[T]], arguments: dict[str, Any]) -> T:
     """Try again what nothing came of because others changed the same rows."""
     for _ in range(_TRIES - 1):
         try:

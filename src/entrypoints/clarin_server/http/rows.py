@@ -33,6 +33,7 @@ class Row:
     status: int
     for_admins: bool = False
     """Whether an account's agents are refused; use cases refuse them, too, views know no roles."""
+    is_repeatable: bool = False
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -86,9 +87,16 @@ def get(path: str, operation: Operation, *, for_admins: bool = False) -> Row:
     return Row("GET", path, operation, 200, for_admins)
 
 
-def post(path: str, operation: Operation, *, status: int = 200, for_admins: bool = False) -> Row:
-    """Return a row that creates or acts."""
-    return Row("POST", path, operation, status, for_admins)
+def post(path: str, operation: Operation, *, status: int = 200) -> Row:
+    """Return a row that acts, and may as well act twice."""
+    return Row("POST", path, operation, status)
+
+
+def post_once(
+    path: str, operation: Operation, *, status: int = 201, for_admins: bool = False
+) -> Row:
+    """Return a row that creates or sends; with an Idempotency-Key it does so once."""
+    return Row("POST", path, operation, status, for_admins, is_repeatable=True)
 
 
 def put(path: str, operation: Operation, *, for_admins: bool = False) -> Row:

@@ -1,5 +1,7 @@
 """Imports: files come in as multipart forms, rejected rows go out as CSV."""
 
+import asyncio
+import dataclasses
 import re
 from collections.abc import Mapping
 
@@ -8,13 +10,17 @@ from sanic import HTTPResponse, Request
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.csv_table import BYTES_MAX
+from clarin_core.domain.idempotency import IdempotencyKey
 from clarin_core.domain.ids import ImportId
 from clarin_core.domain.imports import ImportOptions
 from clarin_core.errors import Invalid
+from clarin_core.ports.storage import Storage
+from clarin_core.usecases.idempotency import Once
 from clarin_server.http.answers import HEADERS, answer, request_id_of
 from clarin_server.http.auth import authenticate
 from clarin_server.http.decoding import decode_id, read_body
 from clarin_server.http.forms import Part, boundary_of, read_form
+from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.reserve import Reserve, Take
 from clarin_server.services import Services
 from clarin_server.settings import UPLOAD_BYTES_MAX, UPLOAD_BYTES_PER_ACCOUNT_MAX
@@ -28,6 +34,8 @@ class Uploads:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        once = Once(services.storage, services.clock)
+        self._repeating = Repeating(once, "POST /import/csv", 202)
         self._reserve = Reserve(total=UPLOAD_BYTES_MAX, per_account=UPLOAD_BYTES_PER_ACCOUNT_MAX)
 
     async def preview(self, request: Request) -> HTTPResponse:
@@ -43,8 +51,26 @@ class Uploads:
         actor = await self._admin(request)
         with self._reserve.share(actor.account_id) as take:
             options, content = await _form(request, take)
+            if key := key_of(request):
+                return await self._upload_once(request, key, actor, options, content)
             job = await self._services.imports.upload(actor, options, content)
         return answer(job, 202, request_id_of(request))
+
+    async def _upload_once(
+        self,
+        request: Request,
+        key: IdempotencyKey,
+        actor: Actor,
+        options: ImportOptions,
+        content: bytes,
+    ) -> HTTPResponse:
+        async def upload(storage: Storage) -> object:
+            imports = dataclasses.replace(self._services.imports, storage=storage)
+            return await imports.upload(actor, options, content)
+
+        said = {"options": options}
+        named = await asyncio.to_thread(self._repeating.named, key, actor, said, content)
+        return await self._repeating.answer(request, actor, named, upload)
 
     async def rejects(self, request: Request, import_id: str) -> HTTPResponse:
         """Give back the rows that were not imported, with the reasons."""

@@ -2,11 +2,11 @@
 
 from clarin_core.ports.views import Views
 from clarin_core.usecases.contacts import ContactUseCases
-from clarin_server.http.rows import delete, get, patch, post, put
+from clarin_server.http.rows import delete, get, patch, post, post_once, put
 
 CONTACTS = (
     get("/contacts", Views.contacts),
-    post("/contacts", ContactUseCases.create, status=201),
+    post_once("/contacts", ContactUseCases.create),
     delete("/contacts/batch", ContactUseCases.delete_many, status=200, for_admins=True),
     get("/contacts/<contact_id>", Views.contact),
     put("/contacts/<contact_id>", ContactUseCases.update),

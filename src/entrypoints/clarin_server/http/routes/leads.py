@@ -2,11 +2,11 @@
 
 from clarin_core.ports.views import Views
 from clarin_core.usecases.leads import LeadUseCases
-from clarin_server.http.rows import delete, get, patch, post, put
+from clarin_server.http.rows import delete, get, patch, post, post_once, put
 
 LEADS = (
     get("/leads", Views.leads),
-    post("/leads", LeadUseCases.create, status=201),
+    post_once("/leads", LeadUseCases.create),
     get("/leads/counts", Views.lead_counts),
     get("/leads/by-stage/<stage_id>", Views.leads_by_stage),
     delete("/leads/batch", LeadUseCases.delete_many, status=200, for_admins=True),

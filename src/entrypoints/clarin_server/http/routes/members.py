@@ -2,11 +2,11 @@
 
 from clarin_core.ports.views import Views
 from clarin_core.usecases.members import MemberUseCases
-from clarin_server.http.rows import delete, get, patch, post, put
+from clarin_server.http.rows import delete, get, patch, post_once, put
 
 MEMBERS = (
     get("/members", Views.members),
-    post("/members", MemberUseCases.add, status=201, for_admins=True),
+    post_once("/members", MemberUseCases.add, for_admins=True),
     put("/members/<user_id>", MemberUseCases.change, for_admins=True),
     patch("/members/<user_id>", MemberUseCases.change, for_admins=True),
     delete("/members/<user_id>", MemberUseCases.remove, for_admins=True),
