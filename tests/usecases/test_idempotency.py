@@ -348,6 +348,8 @@ def test_parts_above_accounts_and_in_them_are_one() -> None:
             async def work(storage: Storage) -> StoredAnswer:
                 async with storage.directory() as directory:
                     await rename(directory, at.there.id)
+                async with asyncio.timeout(5), storage.directory() as directory:
+                    assert (await directory.accounts.get(at.there.id)).name == "Sol"
                 async with storage.begin(at.there.id) as tx:
                     assert (await tx.account.get()).name == "Sol"
                 with pytest.raises(RuntimeError):
