@@ -93,7 +93,7 @@ def test_a_declared_lack_is_reported_with_its_reason(report: str) -> None:
     assert not [law for law in laws if "announced" in law]
     assert "TestSilent lacks announcing commits to a publisher: nobody listens" in report
     assert re.search(
-        r"^SKIPPED \[2\] .*: lacks announcing commits .*: nobody listens$", report, re.M
+        r"^SKIPPED \[3\] .*: lacks announcing commits .*: nobody listens$", report, re.M
     )
 
 

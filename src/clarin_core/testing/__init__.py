@@ -10,6 +10,7 @@ pytest runs it without a plugin and without configuration.
 
 from clarin_core.testing import assertions as assertions
 from clarin_core.testing import entities, strategies
+from clarin_core.testing.cache import CacheContract
 from clarin_core.testing.contract import Capability, Contract, law
 from clarin_core.testing.event_publisher import EventPublisherContract
 from clarin_core.testing.publisher import RecordingPublisher
@@ -17,6 +18,7 @@ from clarin_core.testing.storage import StorageContract
 from clarin_core.testing.tenants import Tenant
 
 __all__ = [
+    "CacheContract",
     "Capability",
     "Contract",
     "EventPublisherContract",

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from clarin_core.domain.contacts import ContactDraft, ContactQuery
+from clarin_core.domain.events import EventAction, PipelineChanged, TagCreated
 from clarin_core.domain.ids import ImportId, LeadId
 from clarin_core.domain.imports import ImportQuery, OutcomeQuery, RowOutcome, RowResult
 from clarin_core.domain.leads import LeadQuery, LeadSort, StageLeadQuery, StageMove
@@ -73,13 +74,15 @@ async def _grow_contacts(account: Tenant, count: int) -> None:
 
 async def _grow_tags(account: Tenant, count: int) -> None:
     known = len((await account.views.tags(TagQuery(limit=200))).data)
-    await account.add_tags(*(f"{'zaÑ'[n % 3]} {n}" for n in range(known, known + count)))
+    names = [f"{'zaÑ'[n % 3]} {n}" for n in range(known, known + count)]
+    await account.emit(TagCreated(tags=await account.add_tags(*names)))
 
 
 async def _grow_pipelines(account: Tenant, count: int) -> None:
     known = len((await account.views.pipelines(PageQuery())).data)
     for number in range(known, known + count):
-        await account.add_pipeline(f"Embudo {number}", "Uno", "Dos")
+        made = await account.add_pipeline(f"Embudo {number}", "Uno", "Dos")
+        await account.emit(PipelineChanged(action=EventAction.CREATED, pipeline=made))
 
 
 async def _grow_imports(account: Tenant, count: int) -> None:

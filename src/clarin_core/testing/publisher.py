@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clarin_core.domain.ids import AccountId, UserId
-from clarin_core.ports.event_publisher import EventPublisher, Heed, News, UserChanged
+from clarin_core.ports.event_publisher import EventPublisher, Heed, Hint, News, UserChanged
 
 
 class RecordingPublisher(EventPublisher):
@@ -13,9 +13,9 @@ class RecordingPublisher(EventPublisher):
     is_whole = True
 
     def __init__(self) -> None:
-        self._hints: list[News | UserChanged] = []
+        self._hints: list[Hint] = []
 
-    def announce(self, hint: News | UserChanged) -> None:
+    def announce(self, hint: Hint) -> None:
         """Remember the hint."""
         self._hints.append(hint)
 

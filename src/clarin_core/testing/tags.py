@@ -7,6 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from clarin_core.domain.contacts import ContactDraft, ContactQuery, ContactView
+from clarin_core.domain.events import TagRenamed
 from clarin_core.domain.ids import TagId
 from clarin_core.domain.leads import LeadQuery, LeadView
 from clarin_core.domain.tags import NewTag, TagLink, TagOrigin, TagQuery, TagTarget, tag_key
@@ -192,6 +193,7 @@ async def save(account: Tenant, tag_id: TagId, change: NewTag) -> None:
         tag = await tx.tags.get(tag_id)
         tag.alter({"name": change.name, "color": change.color}, at=LATER)
         await tx.tags.save(tag)
+        tx.emit(TagRenamed(tag=tag))
 
 
 async def target_ids(account: Tenant, target: TagTarget) -> list[int]:
