@@ -12,7 +12,7 @@ afterwards, so that nothing of the old one is taken for the new one's.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol, Self
 
@@ -190,11 +190,11 @@ class Feed:
 
     def _follow_if_behind(self, stream: Stream) -> None:
         if stream.is_behind:
-            self._spawn(self._carefully(stream.follow(), stream.account_id))
+            self._spawn(self._carefully(stream.follow, stream.account_id))
 
     async def _keep_looking(self) -> None:
         while True:
-            await self._carefully(self.look(), None)
+            await self._carefully(self.look, None)
             await self._pause()
 
     async def _pause(self) -> None:
@@ -209,10 +209,10 @@ class Feed:
         self._missed.clear()
 
     async def _carefully(
-        self, work: Coroutine[Any, Any, None], account_id: AccountId | None
+        self, work: Callable[[], Awaitable[None]], account_id: AccountId | None
     ) -> None:
         try:
-            await work
+            await work()
         except Exception as error:
             self._failed(error, account_id)
 

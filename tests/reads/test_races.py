@@ -1,0 +1,104 @@
+"""R10, R11: kept reads are never older than what was answered, whatever comes in between."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clarin_core.reads import cached, freshness
+from clarin_core.reads.feed import Stream
+from clarin_memory import MemoryCache
+from support.races import MOVES, Step, now, processes
+
+STEPS = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 1)), max_size=40)
+
+
+async def play(steps: list[Step]) -> None:
+    failed: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failed.append(context["exception"]))
+    async with asyncio.timeout(20), processes(MemoryCache(now)) as world:
+        await world.play(steps)
+    for error in failed:
+        raise error
+
+
+def races(examples: int) -> Callable[[], None]:
+    """Return a search for a race that is lost; it raises the shortest one."""
+
+    @settings(max_examples=examples, deadline=None, report_multiple_bugs=False, database=None)
+    @given(steps=STEPS)
+    def example(steps: list[Step]) -> None:
+        asyncio.run(play(steps))
+
+    return example
+
+
+def test_a_read_is_never_older_than_what_was_answered() -> None:
+    """Section 14's rule, on two processes over one storage and one far cache."""
+    races(400)()
+
+
+def everything_counts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(freshness.Knowledge, "allows", lambda known, entry: True)
+
+
+def names_do_not_matter(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(freshness, "names_changed", lambda event: ())
+
+
+def hints_cast_no_doubt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stream, "is_current", True)
+
+
+def who_begins_knows_it_all(patch: pytest.MonkeyPatch) -> None:
+    right = freshness.Knowledge.begin_anew
+
+    def begin_anew(known: freshness.Knowledge, reason: str) -> None:
+        right(known, reason)
+        known._since = 0
+
+    patch.setattr(freshness.Knowledge, "begin_anew", begin_anew)
+
+
+def the_stamp_is_that_of_the_end(patch: pytest.MonkeyPatch) -> None:
+    right = freshness.Knowledge.stamp
+
+    class Late:
+        """A pair that is read when it is used: after the storage."""
+
+        def __init__(self, known: freshness.Knowledge) -> None:
+            self._known = known
+
+        def __iter__(self) -> Iterator[object]:
+            return iter(right(self._known) or ("", 0))
+
+    patch.setattr(freshness.Knowledge, "stamp", Late)
+
+
+def joiners_take_what_comes(patch: pytest.MonkeyPatch) -> None:
+    right = cached.Flights.join
+
+    async def join(flights: Any, key: Any, fetch: Any, *, counts: Any) -> Any:
+        return await right(flights, key, fetch, counts=lambda _: True)
+
+    patch.setattr(cached.Flights, "join", join)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        everything_counts, names_do_not_matter, hints_cast_no_doubt, who_begins_knows_it_all,
+        the_stamp_is_that_of_the_end, joiners_take_what_comes,
+    ],
+)  # fmt: skip
+def test_each_part_of_the_rule_is_needed(
+    fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any one of them the search finds a read that is too old."""
+    fault(monkeypatch)
+    with pytest.raises(AssertionError, match="was answered"):
+        races(3000)()
