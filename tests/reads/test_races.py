@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clarin_core.reads import cached, freshness
+from clarin_core.reads import freshness
 from clarin_core.reads.feed import Stream
+from clarin_core.reads.flights import Flights
 from clarin_memory import MemoryCache
 from support.races import MOVES, Step, now, processes
 
@@ -76,16 +77,16 @@ def the_stamp_is_that_of_the_end(patch: pytest.MonkeyPatch) -> None:
         def __iter__(self) -> Iterator[object]:
             return iter(right(self._known) or ("", 0))
 
-    patch.setattr(freshness.Knowledge, "stamp", Late)
+    patch.setattr(freshness.Knowledge, "stamp", lambda known: Late(known))
 
 
 def joiners_take_what_comes(patch: pytest.MonkeyPatch) -> None:
-    right = cached.Flights.join
+    right = Flights.join
 
     async def join(flights: Any, key: Any, fetch: Any, *, counts: Any) -> Any:
         return await right(flights, key, fetch, counts=lambda _: True)
 
-    patch.setattr(cached.Flights, "join", join)
+    patch.setattr(Flights, "join", join)
 
 
 @pytest.mark.parametrize(
