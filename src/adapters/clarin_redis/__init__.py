@@ -1,0 +1,7 @@
+"""Redis, or Valkey: the second cache, and the link between processes. Nothing depends on it."""
+
+from clarin_redis.cache import RedisCache
+from clarin_redis.event_publisher import RedisPublisher
+from clarin_redis.link import RedisLink
+
+__all__ = ["RedisCache", "RedisLink", "RedisPublisher"]

@@ -1,0 +1,165 @@
+"""Hints over Redis: one channel that every process speaks into and listens to.
+
+What happens here is heard here at once, whatever Redis does. For the others it is gathered while
+a message is on its way, and sent in the next one: a busy process sends few messages, each of
+them new. A message that cannot be sent is lost, as hints may be. Who cannot listen says so
+(`is_whole`), and looks at the logs more often; who can again looks at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from secrets import token_hex
+from time import monotonic
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from clarin_core.domain.ids import AccountId, UserId
+from clarin_core.ports.event_publisher import (
+    EventPublisher,
+    Heed,
+    Hint,
+    Missed,
+    News,
+    UserChanged,
+)
+from clarin_redis.link import CONNECT_S, RedisLink
+
+CHANNEL = "clarin:hints"
+_WAITING_MAX = 10_000
+_LISTEN_S = 1.0
+_SILENCE_S = 3.0
+_AGAIN_S = 1.0
+
+
+class _Message(Struct, array_like=True):
+    sender: str
+    news: dict[AccountId, int]
+    users: list[UserId]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Message).decode
+
+
+class RedisPublisher(EventPublisher):
+    """Tells the processes that share a Redis; open while in use."""
+
+    def __init__(self, link: RedisLink, *, channel: str = CHANNEL) -> None:
+        self._link = link
+        self._channel = channel
+        self._me = token_hex(8)
+        self._listeners: list[Heed] = []
+        self._news: dict[AccountId, int] = {}
+        self._users: set[UserId] = set()
+        self._due = asyncio.Event()
+        self._is_whole = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """Begin to speak and to listen; neither needs Redis to be there yet."""
+        self._tasks = [asyncio.create_task(self._speak()), asyncio.create_task(self._listen())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the hints of all processes arrive."""
+        return self._is_whole
+
+    def announce(self, hint: News | UserChanged) -> None:
+        """Give a hint: here now, to the others with the next message."""
+        self._tell(hint)
+        if isinstance(hint, UserChanged):
+            self._users.add(hint.user_id)
+        else:
+            self._news[hint.account_id] = max(hint.seq, self._news.pop(hint.account_id, 0))
+        while len(self._news) + len(self._users) > _WAITING_MAX:
+            self._drop_one()
+        self._due.set()
+
+    @contextmanager
+    def heard_by(self, heed: Heed) -> Iterator[None]:
+        """Call `heed` with every hint while inside."""
+        self._listeners.append(heed)
+        try:
+            yield
+        finally:
+            self._listeners.remove(heed)
+
+    def _tell(self, hint: Hint) -> None:
+        for heed in list(self._listeners):
+            heed(hint)
+
+    def _drop_one(self) -> None:
+        if self._news:
+            del self._news[next(iter(self._news))]
+        else:
+            self._users.pop()
+
+    async def _speak(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            message = _encode(_Message(self._me, self._news, list(self._users)))
+            self._news, self._users = {}, set()
+            await self._link.ask(partial(self._publish, message))
+
+    async def _publish(self, message: bytes, client: Redis) -> None:
+        await client.publish(self._channel, message)
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(RedisError, OSError, TimeoutError):
+                async with self._subscribed() as channel:
+                    self._is_whole = True
+                    self._tell(Missed())
+                    await self._hear(channel)
+            self._is_whole = False
+            await asyncio.sleep(_AGAIN_S)
+
+    @asynccontextmanager
+    async def _subscribed(self) -> AsyncIterator[PubSub]:
+        client = Redis.from_url(
+            self._link.url, protocol=3, socket_connect_timeout=CONNECT_S, retry=None
+        )
+        async with client, client.pubsub() as channel:
+            async with asyncio.timeout(_SILENCE_S):
+                await channel.subscribe(self._channel)
+                await channel.get_message(timeout=_SILENCE_S)
+            yield channel
+
+    async def _hear(self, channel: PubSub) -> None:
+        """Hear until the connection breaks, or until a ping stays unanswered for too long."""
+        heard_at = monotonic()
+        while monotonic() - heard_at < _SILENCE_S:
+            message = await channel.get_message(timeout=_LISTEN_S)
+            if message is None:
+                async with asyncio.timeout(_LISTEN_S):
+                    await channel.ping()
+                continue
+            heard_at = monotonic()
+            if message["type"] == "message":
+                self._take(message["data"])
+
+    def _take(self, data: bytes) -> None:
+        try:
+            message = _decode(data)
+        except msgspec.MsgspecError:
+            return  # Somebody else's, on our channel.
+        if message.sender == self._me:
+            return
+        for account_id, seq in message.news.items():
+            self._tell(News(account_id, seq))
+        for user_id in message.users:
+            self._tell(UserChanged(user_id))

@@ -1,0 +1,116 @@
+"""The cache in Redis: its contract on a real server, and what is no entry of ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from secrets import token_hex
+
+import pytest
+from redis.asyncio import Redis
+
+from clarin_core.domain.cache import CacheKey
+from clarin_core.domain.ids import AccountId
+from clarin_core.ports.cache import Cache
+from clarin_core.testing import CacheContract
+from clarin_core.testing.cache import KEY, entry
+from clarin_embedded import EmbeddedValkey
+from clarin_redis import RedisCache, RedisLink
+
+SECRET = b"a secret of the tests, long enough"
+OTHER = CacheKey(AccountId(7), "lead", "9")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def address(valkey: EmbeddedValkey) -> str:
+    """Return where the server is."""
+    global URL
+    URL = valkey.url
+    return URL
+
+
+URL = ""
+
+
+@asynccontextmanager
+async def opened(secret: bytes = SECRET, prefix: str | None = None) -> AsyncIterator[RedisCache]:
+    async with RedisLink(URL) as link:
+        yield RedisCache(link, secret, prefix=prefix or f"test:{token_hex(6)}:")
+
+
+class TestRedisCache(CacheContract):
+    """Bytes in a server."""
+
+    def open(self) -> AbstractAsyncContextManager[Cache]:
+        return opened()
+
+
+Spoil = Callable[["Redis", str, str], Awaitable[object]]
+
+
+async def cut(client: Redis, name: str, _: str) -> None:
+    await client.set(name, (await client.get(name) or b"")[:-1])
+
+
+async def move(client: Redis, name: str, other: str) -> None:
+    await client.set(name, await client.get(other) or b"")
+
+
+async def change(client: Redis, name: str, _: str) -> None:
+    raw = await client.get(name)
+    assert isinstance(raw, bytes)
+    await client.set(name, raw[:20] + bytes([raw[20] ^ 1]) + raw[21:])
+
+
+async def empty(client: Redis, name: str, _: str) -> None:
+    await client.set(name, b"")
+
+
+async def another_type(client: Redis, name: str, _: str) -> None:
+    await client.delete(name)
+    await client.rpush(name, "x")
+
+
+@pytest.mark.parametrize("spoil", [cut, move, change, empty, another_type])
+def test_what_is_not_as_it_was_put_is_a_miss_and_goes(spoil: Spoil) -> None:
+    """R22: cut short, from another key, changed by one bit, or something else altogether."""
+
+    async def story() -> None:
+        prefix = f"test:{token_hex(6)}:"
+        async with opened(prefix=prefix) as cache, Redis.from_url(URL) as client:
+            name, other = prefix + KEY.text, prefix + OTHER.text
+            await cache.put(KEY, entry(5))
+            await cache.put(OTHER, entry(6))
+            await spoil(client, name, other)
+            assert await cache.get(KEY) is None
+            await cache.put(KEY, entry(4))
+            assert await cache.get(KEY) == entry(4)
+            assert 0 < await client.pttl(name) <= 300_000
+
+    asyncio.run(story())
+
+
+def test_another_secret_opens_nothing() -> None:
+    """Whoever shares the Redis but not the service cannot tell what is true."""
+
+    async def story() -> None:
+        prefix = f"test:{token_hex(6)}:"
+        async with opened(prefix=prefix) as ours, opened(b"x" * 32, prefix) as theirs:
+            await theirs.put(KEY, entry(5))
+            assert await ours.get(KEY) is None
+
+    asyncio.run(story())
+
+
+def test_a_server_that_is_not_there_is_a_miss() -> None:
+    """R12: nothing raises, and nobody waits."""
+
+    async def story() -> None:
+        async with RedisLink("redis://127.0.0.1:1") as link:
+            cache = RedisCache(link, SECRET)
+            for _ in range(100):
+                await cache.put(KEY, entry(1))
+                assert await cache.get(KEY) is None
+            assert not link.is_up
+            assert not await link.ping()
+
+    asyncio.run(story())

@@ -1,0 +1,95 @@
+"""Hints over a real Redis, between processes that have nothing else in common."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from secrets import token_hex
+
+import pytest
+from redis.asyncio import Redis
+
+from clarin_core.domain.ids import AccountId
+from clarin_core.ports.event_publisher import Hint, Missed, News
+from clarin_core.testing import EventPublisherContract
+from clarin_core.testing.event_publisher import Publishers, until
+from clarin_embedded import EmbeddedValkey
+from clarin_redis import RedisLink, RedisPublisher
+
+
+@pytest.fixture(scope="module", autouse=True)
+def address(valkey: EmbeddedValkey) -> str:
+    """Return where the server is."""
+    global URL
+    URL = valkey.url
+    return URL
+
+
+URL = ""
+
+
+@asynccontextmanager
+async def pair(channel: str | None = None) -> AsyncIterator[Publishers]:
+    name = channel or f"test:{token_hex(6)}"
+    async with (
+        RedisLink(URL) as link,
+        RedisPublisher(link, channel=name) as one,
+        RedisPublisher(link, channel=name) as other,
+    ):
+        await until(lambda: one.is_whole and other.is_whole)
+        yield one, other
+
+
+class TestRedisPublisher(EventPublisherContract):
+    """Two publishers, each with a connection of its own."""
+
+    def open(self) -> AbstractAsyncContextManager[Publishers]:
+        return pair()
+
+
+def test_a_flood_is_gathered_and_its_end_is_heard() -> None:
+    """Ten thousand changes of one account are a few messages, the last number among them."""
+
+    async def story() -> None:
+        async with asyncio.timeout(20), pair() as (one, other):
+            heard: list[Hint] = []
+            with other.heard_by(heard.append):
+                for seq in range(1, 10_001):
+                    one.announce(News(AccountId(1), seq))
+                    if seq % 100 == 0:
+                        await asyncio.sleep(0)
+                await until(lambda: News(AccountId(1), 10_000) in heard)
+            assert len(heard) < 1000
+
+    asyncio.run(story())
+
+
+def test_strange_words_on_the_channel_are_passed_over() -> None:
+    """Whoever shares the Redis may say what they like."""
+
+    async def story() -> None:
+        channel = f"test:{token_hex(6)}"
+        async with asyncio.timeout(20), pair(channel) as (one, other), Redis.from_url(URL) as them:
+            heard: list[Hint] = []
+            with other.heard_by(heard.append):
+                for said in (b"", b"hola", b"\xc0", b"\x93\xa1a\x80\x90x"):
+                    await them.publish(channel, said)
+                one.announce(News(AccountId(1), 1))
+                await until(lambda: bool(heard))
+            assert heard == [News(AccountId(1), 1)]
+
+    asyncio.run(story())
+
+
+def test_who_lost_the_connection_says_so_and_looks_when_it_is_back() -> None:
+    """Section 4: hints may be missed meanwhile, and nobody may believe otherwise."""
+
+    async def story() -> None:
+        async with asyncio.timeout(20), pair() as (_, other), Redis.from_url(URL) as admin:
+            heard: list[Hint] = []
+            with other.heard_by(heard.append):
+                await admin.client_kill_filter(_type="pubsub")
+                await until(lambda: not other.is_whole)
+                await until(lambda: other.is_whole)
+            assert Missed() in heard
+
+    asyncio.run(story())
