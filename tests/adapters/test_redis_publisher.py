@@ -93,3 +93,16 @@ def test_who_lost_the_connection_says_so_and_looks_when_it_is_back() -> None:
             assert Missed() in heard
 
     asyncio.run(story())
+
+
+def test_it_can_be_closed_at_any_moment() -> None:
+    """The client of Redis swallows some cancellations; a stop must not wait for that."""
+
+    async def story() -> None:
+        async with asyncio.timeout(20), RedisLink(URL) as link:
+            for turns in (*range(60), 100, 200, 400):
+                async with RedisPublisher(link, channel=f"test:{token_hex(6)}"):
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+
+    asyncio.run(story())

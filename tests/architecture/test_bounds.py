@@ -30,7 +30,7 @@ CATCHES_ALL = {
     "clarin_server/http/live.py": "the loops that look after all sockets: log it and go on",
     "clarin_server/http/observing.py": "the last net of a request: logs it and answers 500",
     "clarin_server/http/sockets.py": "the last net of a socket: logs it and closes with 1011",
-    "clarin_server/worker.py": "the loop of a job: logs it, backs off and goes on",
+    "clarin_server/jobs.py": "the loop of a job: logs it, backs off and goes on",
 }
 
 SUPPRESSIONS = {

@@ -144,6 +144,7 @@ def _services(
         storage=storage,
         feed=feed,
         publisher=publisher,
+        redis=None,
         clock=clock,
         leads=LeadUseCases(storage, clock),
         contacts=ContactUseCases(storage, clock),

@@ -36,6 +36,7 @@ _WAITING_MAX = 10_000
 _LISTEN_S = 1.0
 _SILENCE_S = 3.0
 _AGAIN_S = 1.0
+_CANCEL_S = 0.1
 
 
 class _Message(Struct, array_like=True):
@@ -67,10 +68,12 @@ class RedisPublisher(EventPublisher):
         self._tasks = [asyncio.create_task(self._speak()), asyncio.create_task(self._listen())]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def __aexit__(self, *error: object) -> None:
+        pending = set(self._tasks)
+        while pending:  # The client swallows a cancellation that meets it while it connects.
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_S)
 
     @property
     def is_whole(self) -> bool:

@@ -35,10 +35,10 @@ class RedisLink:
         self._changed = changed
         self._client: Redis | None = None
         self._rests_until = 0.0
-        self._is_up = True
+        self._is_up = False
 
     async def __aenter__(self) -> Self:
-        """Prepare, without asking yet: the service starts without Redis, too."""
+        """Prepare, and ask whether it is there: the service starts without Redis, too."""
         pool = BlockingConnectionPool.from_url(
             self._url,
             protocol=3,
@@ -50,6 +50,7 @@ class RedisLink:
             client_name="clarin",
         )
         self._client = Redis.from_pool(pool)
+        await self.ping()
         return self
 
     async def __aexit__(self, *_: object) -> None:

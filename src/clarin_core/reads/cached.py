@@ -53,14 +53,20 @@ _tags = msgspec.json.Decoder(Page[Tag]).decode
 T = TypeVar("T")
 
 Read = tuple[Sequence[str], bytes]
+Watch = Callable[[str], None]
+
+
+def _see_nothing(_: str) -> None:
+    pass
 
 
 class ReadThrough:
     """Kept reads of all accounts, and what is known about whether they count."""
 
-    def __init__(self, feed: Feed, caches: Sequence[Cache]) -> None:
+    def __init__(self, feed: Feed, caches: Sequence[Cache], watch: Watch) -> None:
         self._feed = feed
         self._caches = caches
+        self._watch = watch
         self._flights = Flights[CacheKey, Entry]()
         self._known = OrderedDict[AccountId, Knowledge]()
 
@@ -85,6 +91,7 @@ class ReadThrough:
         await known.open()
         near = await self._caches[0].get(key)
         if near is not None and known.allows(near):
+            self._watch("near")
             return near.body
         fetch = self._fetch(key, known, load)
         return (await self._flights.join(key, fetch, counts=known.allows)).body
@@ -97,7 +104,9 @@ class ReadThrough:
                 found = await cache.get(key)
                 if found is not None and known.allows(found):
                     await self._keep(key, found, self._caches[:place])
+                    self._watch("far")
                     return found
+            self._watch("storage")
             stamp = known.stamp()
             names, body = await load()
             if stamp is None:
@@ -215,15 +224,24 @@ class CachedViews(_Rest[Views]):
 
 
 class CachedStorage(_Rest[Storage]):
-    """A storage whose views remember; open while in use, inside the storage and the feed."""
+    """A storage whose views remember; open while in use, inside the storage and the feed.
+
+    `watch` hears of each read where it was found: near, far (in a further cache) or storage.
+    """
 
     def __init__(
-        self, inner: Storage, feed: Feed, publisher: EventPublisher, caches: Sequence[Cache]
+        self,
+        inner: Storage,
+        feed: Feed,
+        publisher: EventPublisher,
+        caches: Sequence[Cache],
+        *,
+        watch: Watch = _see_nothing,
     ) -> None:
         self._inner = inner
         self._publisher = publisher
         self._hearing = ExitStack()
-        self._through = ReadThrough(feed, caches)
+        self._through = ReadThrough(feed, caches, watch)
         self._standings = _Standings(inner, self._through)
 
     async def __aenter__(self) -> Storage:

@@ -24,6 +24,7 @@ from clarin_server.log import set_up_logging
 from clarin_server.progress import Progress
 from clarin_server.settings import WANTED, Settings, read_settings
 from clarin_server.start import serve as serve_until_stopped
+from clarin_server.start import work as work_until_stopped
 
 main = typer.Typer(
     name="clarin",
@@ -36,6 +37,9 @@ main = typer.Typer(
 
 _Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.  [HOST]")]
 _Port = Annotated[str, typer.Option(help="Port to listen on; 0 takes a free one.  [PORT]")]
+_Workers = Annotated[
+    int, typer.Option(min=1, max=64, help="Processes that serve; more than one needs a database.")
+]
 _Storage = Annotated[
     str, typer.Option(help="`memory` keeps everything in this process only.  [CLARIN_STORAGE]")
 ]
@@ -47,16 +51,32 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")
 
 @main.command()
 def serve(
-    host: _Host = "", port: _Port = "", storage: _Storage = "", data_dir: _DataDir = ""
+    host: _Host = "",
+    port: _Port = "",
+    workers: _Workers = 1,
+    storage: _Storage = "",
+    data_dir: _DataDir = "",
 ) -> None:
     """Serve HTTP and WebSocket, with all background work, until Ctrl-C.
 
-    Without DATABASE_URL it makes and runs a PostgreSQL of its own under the data directory.
+    Without DATABASE_URL it makes and runs a PostgreSQL of its own under the data directory, and
+    without REDIS_URL a Valkey.
     """
     given = {"HOST": host, "PORT": port, "CLARIN_STORAGE": storage, "CLARIN_DATA_DIR": data_dir}
     with _plain_words():
         settings = _settings(given)
-        serve_until_stopped(settings, Progress(settings))
+        serve_until_stopped(settings, Progress(settings), workers=workers)
+
+
+@main.command()
+def work(data_dir: _DataDir = "") -> None:
+    """Do the background work alone, until Ctrl-C: imports are run, what is old is purged.
+
+    `serve` does it, too. Several may do it at once, on as many machines as there are.
+    """
+    with _plain_words():
+        settings = _settings({"CLARIN_DATA_DIR": data_dir})
+        work_until_stopped(settings, Progress(settings))
 
 
 @main.command()

@@ -14,6 +14,7 @@ from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
 from clarin_memory import MemoryCache, MemoryPublisher
+from clarin_redis import RedisCache, RedisLink, RedisPublisher
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
@@ -29,24 +30,36 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     storage_url = providers.Dependency(instance_of=str)
+    redis_url = providers.Dependency(instance_of=str, default="")
     signing_secret = providers.Dependency(instance_of=bytes)
 
     clock = providers.Object(now)
     random = providers.Object(system_random)
     metrics = providers.Singleton(Metrics)
-    publisher = providers.Singleton(MemoryPublisher)
+    has_redis = providers.Callable(lambda url: "yes" if url else "no", redis_url)
+    link = providers.Singleton(RedisLink, redis_url, changed=metrics.provided.redis_answers)
+    publisher = providers.Selector(
+        has_redis,
+        yes=providers.Singleton(RedisPublisher, link),
+        no=providers.Singleton(MemoryPublisher),
+    )
     hasher = providers.Singleton(Argon2Hasher, waiting_max=PASSWORDS_WAITING_MAX)
     tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)
     storage = providers.Singleton(connect_storage, storage_url, clock=clock, publisher=publisher)
 
     feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
-    caches = providers.List(providers.Singleton(MemoryCache, clock))
-    cached = providers.Singleton(CachedStorage, storage, feed, publisher, caches)
+    near = providers.Singleton(MemoryCache, clock)
+    far = providers.Singleton(RedisCache, link, signing_secret)
+    caches = providers.Selector(has_redis, yes=providers.List(near, far), no=providers.List(near))
+    cached = providers.Singleton(
+        CachedStorage, storage, feed, publisher, caches, watch=metrics.provided.cache_read
+    )
     services = providers.Singleton(
         Services,
         storage=cached,
         feed=feed,
         publisher=publisher,
+        redis=providers.Selector(has_redis, yes=link, no=providers.Object(None)),
         clock=clock,
         accounts=providers.Singleton(AccountUseCases, cached, clock, hasher),
         contacts=providers.Singleton(ContactUseCases, cached, clock),
@@ -67,4 +80,8 @@ class Container(containers.DeclarativeContainer):
         tags=providers.Singleton(TagUseCases, cached, clock),
     )
     first_start = providers.Singleton(FirstStart, storage, clock, hasher, random)
-    opened_in_order = providers.List(hasher, storage, feed, cached)
+    opened_in_order = providers.Selector(
+        has_redis,
+        yes=providers.List(hasher, storage, link, publisher, feed, cached),
+        no=providers.List(hasher, storage, feed, cached),
+    )

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from clarin_core.errors import Unavailable
-from clarin_embedded import EmbeddedPostgres
+from clarin_embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
 from clarin_postgres import migrate
 from clarin_server.data_folder import make_data_folder
 from clarin_server.errors import CannotStart
@@ -42,6 +42,37 @@ async def embedded_postgres(folder: Path, say: Say) -> AsyncIterator[str]:
         yield server.dsn
     finally:
         await _to_its_end(server.stop)
+
+
+@asynccontextmanager
+async def ready_redis(settings: Settings, say: Say) -> AsyncIterator[str | None]:
+    """Yield the address of a Redis, None to run without; it may not answer (yet, or any more).
+
+    Our own one is started beside any storage but memory; what keeps it from starting is said,
+    and then we run without.
+    """
+    known = settings.redis_url
+    if known is not None or (settings.storage_url or "").startswith("memory"):
+        yield None if known == "off" else known
+        return
+    server = EmbeddedValkey(settings.folder / "valkey", say=say)
+    async with AsyncExitStack() as stack:
+        try:
+            make_data_folder(settings.folder)
+            stack.push_async_callback(_leave, server, say)
+            await _to_its_end(server.start)
+        except (CannotStart, EmbeddedServerError) as error:
+            say(f"running without Redis: {error}")
+            yield None
+        else:
+            yield server.url
+
+
+async def _leave(server: EmbeddedValkey, say: Say) -> None:
+    try:
+        await _to_its_end(server.stop)
+    except EmbeddedServerError as error:
+        say(str(error))
 
 
 async def _to_its_end(work: Callable[[], None]) -> None:

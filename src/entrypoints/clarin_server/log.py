@@ -25,7 +25,7 @@ _KNOWN = frozenset({
     "account_id", "attempt", "bytes", "code", "component", "count", "duration_ms", "event",
     "exc_info", "exception", "frames", "host", "import_id", "job", "lead_id", "level", "method",
     "outcome", "port", "reason", "request_id", "route", "rows", "seq", "session_id", "status",
-    "timestamp", "user_id", "version",
+    "timestamp", "user_id", "version", "worker",
 })  # fmt: skip
 _BLOTS = (
     (re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "(token)"),
@@ -45,12 +45,16 @@ _COLOURS = {"debug": 34, "info": 32, "warning": 33, "error": 31, "critical": 31}
 _LIBRARIES = {"sanic": "API", "websockets": "WS"}  # Libraries that speak for a part of ours.
 
 
-def set_up_logging(settings: Settings) -> None:
-    """Send every log of this process, and every error that nobody caught, to stderr."""
+def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
+    """Send every log of this process, and every error that nobody caught, to stderr.
+
+    One of several processes has a number, which is in each line.
+    """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_component,
+        _Numbered(worker),
         structlog.processors.format_exc_info,
         keep_known_fields,
         blot_out_secrets,
@@ -76,6 +80,18 @@ def set_up_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     logging.captureWarnings(capture=True)
     _log_what_nobody_caught()
+
+
+class _Numbered:
+    """Adds the number of the process."""
+
+    def __init__(self, worker: int | None) -> None:
+        self._worker = worker
+
+    def __call__(self, _: object, __: str, event: EventDict) -> EventDict:
+        if self._worker is not None:
+            event["worker"] = self._worker
+        return event
 
 
 def log_failure(error: Exception, account_id: AccountId | None) -> None:

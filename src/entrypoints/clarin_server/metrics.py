@@ -1,5 +1,6 @@
-"""What is measured, for Prometheus; one registry a process, and nothing global."""
+"""What is measured, for Prometheus; several workers share theirs in a folder of files."""
 
+import os
 import platform
 from importlib.metadata import version
 
@@ -13,6 +14,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
 
 _LOGIN = "/api/auth/login"
 _REFUSED = (401, 429)
@@ -24,10 +26,12 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        # They report to the registry that they are given, and are kept by it.
-        ProcessCollector(registry=registry)
-        GCCollector(registry=registry)
-        build = Info("clarin_build", "The version that runs.", registry=registry)
+        self._own = CollectorRegistry()
+        self._shared_in = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if self._shared_in is None:  # They report to the registry that they are given.
+            ProcessCollector(registry=self._own)
+            GCCollector(registry=self._own)
+        build = Info("clarin_build", "The version that runs.", registry=self._own)
         build.info({"version": version("clarin"), "python": platform.python_version()})
         self._requests = Counter(
             "clarin_http_requests",
@@ -45,7 +49,12 @@ class Metrics:
         self._login_failures = Counter(
             "clarin_login_failures", "Sign-ins that were refused.", registry=registry
         )
-        self._sockets = Gauge("clarin_sockets_open", "Open WebSockets.", registry=registry)
+        self._sockets = Gauge(
+            "clarin_sockets_open",
+            "Open WebSockets.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._frames = Counter(
             "clarin_frames_sent", "Events times the sockets that got them.", registry=registry
         )
@@ -54,6 +63,18 @@ class Metrics:
         )
         self._slow = Counter(
             "clarin_slow_consumers_closed", "Sockets closed unread.", registry=registry
+        )
+        self._reads = Counter(
+            "clarin_cache_reads",
+            "Reads that may be kept, by where they were found: near, far or storage.",
+            ["found"],
+            registry=registry,
+        )
+        self._redis = Gauge(
+            "clarin_redis_up",
+            "Whether Redis answers.",
+            registry=registry,
+            multiprocess_mode="livemin",
         )
         self._jobs = Counter(
             "clarin_jobs",
@@ -65,6 +86,7 @@ class Metrics:
             "clarin_event_loop_lag_seconds",
             "How late the event loop was when it was last asked.",
             registry=registry,
+            multiprocess_mode="livemax",
         )
 
     def request(self, method: str, route: str, status: int, seconds: float | None) -> None:
@@ -88,6 +110,14 @@ class Metrics:
         """Count a socket that was closed because its client does not read."""
         self._slow.inc()
 
+    def cache_read(self, found: str) -> None:
+        """Count a read that may be kept; `found` is near, far or storage."""
+        self._reads.labels(found).inc()
+
+    def redis_answers(self, is_up: bool) -> None:
+        """Say whether Redis answers."""
+        self._redis.set(is_up)
+
     def job(self, name: str, outcome: str) -> None:
         """Count a run of background work."""
         self._jobs.labels(name, outcome).inc()
@@ -97,5 +127,9 @@ class Metrics:
         self._lag.set(seconds)
 
     def text(self) -> bytes:
-        """Return everything in Prometheus' text format 0.0.4."""
-        return generate_latest(self._registry)
+        """Return everything in Prometheus' text format 0.0.4; of several workers the sum."""
+        registry = self._registry
+        if self._shared_in is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, path=self._shared_in)
+        return generate_latest(self._own) + generate_latest(registry)

@@ -14,6 +14,7 @@ from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.sign_in import SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
+from clarin_redis import RedisLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Services:
     storage: Storage
     feed: Feed
     publisher: EventPublisher
+    redis: RedisLink | None
     clock: Clock
     accounts: AccountUseCases
     contacts: ContactUseCases

@@ -32,6 +32,7 @@ _Environment = Literal["development", "production"]
 _Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]+$")]
 _Port = Annotated[int, Meta(ge=0, le=65_535)]
 _PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
+_RedisUrl = Annotated[str, Meta(pattern=r"^(off|(redis|rediss|unix)://.+)$")]
 _StorageUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*(:.*)?$")]
 _Origin = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")]
 _LogLevel = Literal["debug", "info", "warning", "error"]
@@ -47,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: _Port = field(name="PORT", default=8080)
     data_dir: str = field(name="CLARIN_DATA_DIR", default="./data")
     database_url: _PostgresUrl | None = field(name="DATABASE_URL", default=None)
+    redis_url: _RedisUrl | None = field(name="REDIS_URL", default=None)
     storage: _StorageUrl | None = field(name="CLARIN_STORAGE", default=None)
     jwt_secret: str | None = field(name="JWT_SECRET", default=None)
     admin_user: Name = field(name="ADMIN_USER", default="admin")
@@ -109,6 +111,11 @@ WANTED: Mapping[str, Wanted] = {
     "DATABASE_URL": Wanted(
         "the address of a PostgreSQL of your own, its password %-encoded",
         "postgresql://clarin:…@localhost:5432/clarin",
+        is_secret=True,
+    ),
+    "REDIS_URL": Wanted(
+        "the address of a Redis or Valkey that all nodes share, or off to run without",
+        "redis://localhost:6379/0",
         is_secret=True,
     ),
     "CLARIN_STORAGE": Wanted("memory, or another storage's address", "memory", is_secret=True),

@@ -22,7 +22,7 @@ class StopSignals:
         self._task = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # As `nohup` does.
-                asyncio.get_running_loop().add_signal_handler(number, self._heed)
+                asyncio.get_running_loop().add_signal_handler(number, self.heed)
 
     @property
     def came(self) -> bool:
@@ -39,7 +39,8 @@ class StopSignals:
         self._is_starting = False
         await self._came.wait()
 
-    def _heed(self) -> None:
+    def heed(self) -> None:
+        """Take it that somebody asked to stop."""
         self._heard += 1
         if self._heard > _PATIENCE:
             os._exit(1)

@@ -8,36 +8,50 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import uvloop
 
 from clarin_security import system_random
-from clarin_server.container import Container
 from clarin_server.data_folder import signing_secret
-from clarin_server.database import ready_storage
+from clarin_server.database import ready_redis, ready_storage
+from clarin_server.errors import CannotStart
 from clarin_server.http.app import create_app
 from clarin_server.http.serving import listen
+from clarin_server.jobs import working
 from clarin_server.listening import cannot_listen, check_address
 from clarin_server.progress import Progress
 from clarin_server.runtime import running
 from clarin_server.settings import Settings
 from clarin_server.signals import StopSignals
-from clarin_server.worker import working
+from clarin_server.supervisor import supervised
+from clarin_server.worker import HandOver, container_for
 
 
-def serve(settings: Settings, progress: Progress) -> None:
+def serve(settings: Settings, progress: Progress, *, workers: int = 1) -> None:
     """Serve until somebody asks to stop; raises CannotStart."""
     # Its advice to use --debug means Sanic's own command.
     os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"
-    if uvloop.run(_until_stopped(settings, progress)).is_urgent:
+    part = _in_one(settings, progress) if workers == 1 else _in_several(settings, progress, workers)
+    _run(part, progress)
+
+
+def work(settings: Settings, progress: Progress) -> None:
+    """Do the background work until somebody asks to stop; raises CannotStart."""
+    _run(_at_work(settings, progress), progress)
+
+
+def _run(part: AbstractAsyncContextManager[None], progress: Progress) -> None:
+    if uvloop.run(_until_stopped(part, progress)).is_urgent:
         sys.exit(1)
 
 
-async def _until_stopped(settings: Settings, progress: Progress) -> StopSignals:
+async def _until_stopped(
+    part: AbstractAsyncContextManager[None], progress: Progress
+) -> StopSignals:
     signals = StopSignals()
     try:
-        async with _serving(settings, progress):
+        async with part:
             await signals.wait()
             progress.say("stopping: what was asked is still answered")
     except asyncio.CancelledError:
@@ -48,13 +62,30 @@ async def _until_stopped(settings: Settings, progress: Progress) -> StopSignals:
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, progress: Progress) -> AsyncIterator[None]:
-    """Listen while inside; the address is tried first, and taken when everything is ready."""
+async def _prepared(settings: Settings, progress: Progress) -> AsyncIterator[HandOver]:
+    """Have the servers and the secret ready while inside."""
+    async with (
+        ready_storage(settings, progress.say) as storage_url,
+        ready_redis(settings, progress.say) as redis_url,
+    ):
+        yield HandOver(
+            number=0,
+            storage_url=storage_url,
+            redis_url=redis_url or "",
+            signing_secret=signing_secret(settings, system_random),
+        )
+
+
+@asynccontextmanager
+async def _in_one(settings: Settings, progress: Progress) -> AsyncIterator[None]:
+    """Serve and do the jobs in this process while inside.
+
+    The address is tried first, and taken when everything is ready.
+    """
     check_address(settings.host, settings.port)
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(ready_storage(settings, progress.say))
-        secret = signing_secret(settings, system_random)
-        container = Container(settings=settings, storage_url=url, signing_secret=secret)
+        prepared = await stack.enter_async_context(_prepared(settings, progress))
+        container = container_for(settings, prepared)
         services = await stack.enter_async_context(running(container))
         password = await container.first_start().make_account(settings)
         await stack.enter_async_context(working(services, container.metrics()))
@@ -65,3 +96,28 @@ async def _serving(settings: Settings, progress: Progress) -> AsyncIterator[None
             raise cannot_listen(settings.host, settings.port, error) from error
         progress.greet(address, password)
         yield
+
+
+@asynccontextmanager
+async def _in_several(settings: Settings, progress: Progress, count: int) -> AsyncIterator[None]:
+    """Serve in several processes, and do the jobs in one more, while inside."""
+    check_address(settings.host, settings.port)
+    async with _prepared(settings, progress) as prepared:
+        if prepared.storage_url.startswith("memory"):
+            raise CannotStart("Storage in memory is in one process: leave --workers out.")
+        container = container_for(settings, prepared)
+        async with running(container):
+            password = await container.first_start().make_account(settings)
+        progress.say(f"starting {count} workers")
+        async with supervised(settings, prepared, count) as address:
+            progress.greet(address, password)
+            yield
+
+
+@asynccontextmanager
+async def _at_work(settings: Settings, progress: Progress) -> AsyncIterator[None]:
+    async with _prepared(settings, progress) as prepared:
+        container = container_for(settings, prepared)
+        async with running(container) as services, working(services, container.metrics()):
+            progress.say("doing the background work; Ctrl-C stops it")
+            yield

@@ -1,121 +1,95 @@
-"""Background work: imports are run, what is old is purged, the event loop is watched."""
+"""One process of several: it serves requests, or does the background work, and stops when told.
+
+It is started by the supervisor, which hands it what it has found out on its standard input and
+then keeps that open: a supervisor that is gone, however it went, is a reason to stop in order.
+"""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
+import msgspec
+import uvloop
+from msgspec import Struct
 
-from clarin_core.errors import ClarinError
-from clarin_server.metrics import Metrics
-from clarin_server.services import Services
-from clarin_server.settings import ANSWERS_KEPT_HOURS, DELETED_KEPT_DAYS, EVENTS_KEPT_DAYS
+from clarin_server.container import Container
+from clarin_server.http.app import create_app
+from clarin_server.http.serving import listen_on
+from clarin_server.jobs import working
+from clarin_server.log import set_up_logging
+from clarin_server.runtime import running
+from clarin_server.settings import Settings, read_settings
+from clarin_server.signals import StopSignals
 
-_POLL_S = 1.0
-_DAY_S = 86_400.0
-_RETRY_S_MAX = 60.0
-_DOUBLINGS_MAX = 10
-_HINTS_GATHERED_S = 0.1  # A busy account must not cost a look at the queue for each change.
-_LAG_EVERY_S = 1.0
-
-_log = structlog.get_logger(component="WORK")
+READY = b"ready\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Work that is looked for again and again.
+class HandOver(Struct, kw_only=True):
+    """What a worker is told. It serves on the socket `listening`; without one it does the jobs."""
 
-    `run` returns whether it did something, and so may find more at once; if not, the next look
-    is after `pause_s` seconds, or when `hint` is set. It may be cancelled at any await.
-    """
+    number: int
+    storage_url: str
+    redis_url: str
+    signing_secret: bytes
+    listening: int | None = None
 
-    name: str
-    run: Callable[[], Awaitable[bool]]
-    pause_s: float
-    hint: asyncio.Event = field(default_factory=asyncio.Event)
+
+def container_for(settings: Settings, hand_over: HandOver) -> Container:
+    """Return the graph of a process that was told this much."""
+    return Container(
+        settings=settings,
+        storage_url=hand_over.storage_url,
+        redis_url=hand_over.redis_url,
+        signing_secret=hand_over.signing_secret,
+    )
+
+
+def run_worker() -> None:
+    """Work until the supervisor says stop, or is gone."""
+    hand_over = msgspec.json.decode(sys.stdin.buffer.readline(), type=HandOver)
+    os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"
+    if uvloop.run(_until_stopped(hand_over)).is_urgent:
+        sys.exit(1)
+
+
+async def _until_stopped(hand_over: HandOver) -> StopSignals:
+    signals = StopSignals()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), _heed_end, signals)
+    try:
+        async with _at_work(hand_over):
+            os.write(sys.stdout.fileno(), READY)
+            await signals.wait()
+    except asyncio.CancelledError:
+        if not signals.came:
+            raise
+    return signals
+
+
+def _heed_end(signals: StopSignals) -> None:
+    """Stop when nothing more can come from the supervisor."""
+    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+    signals.heed()
 
 
 @asynccontextmanager
-async def working(services: Services, metrics: Metrics) -> AsyncIterator[None]:
-    """Do the background work while inside; on the way out it is cancelled, and nothing is lost.
-
-    What was not committed is not there, and the next start does it.
-    """
-    imports = Job("import.run", services.imports.run_pending, _POLL_S)
-    purge = Job("purge", lambda: _purge(services), _DAY_S)
-    works = (keep_doing(imports, metrics), keep_doing(purge, metrics), _watch_loop(metrics))
-    with services.publisher.heard_by(lambda _: imports.hint.set()):
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-
-
-async def keep_doing(
-    job: Job, metrics: Metrics, *, chance: Callable[[], float] = random.random
-) -> None:
-    """Run a job for ever: log what fails, wait longer each time, go on."""
-    failures = 0
-    while True:
-        try:
-            worked = await job.run()
-        except Exception as error:
-            failures += 1
-            metrics.job(job.name, "failed")
-            _log_failure(job, failures, error)
-            await asyncio.sleep(retry_delay_s(failures, chance=chance()))
+async def _at_work(hand_over: HandOver) -> AsyncIterator[None]:
+    settings = read_settings(os.environ)
+    set_up_logging(settings, worker=hand_over.number)
+    container = container_for(settings, hand_over)
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(running(container))
+        if hand_over.listening is None:
+            await stack.enter_async_context(working(services, container.metrics()))
         else:
-            failures = 0
-            metrics.job(job.name, "worked" if worked else "idle")
-            await (asyncio.sleep(0) if worked else _rest(job))
+            app = create_app(services, settings, container.metrics())
+            listening = socket.socket(fileno=hand_over.listening)
+            await stack.enter_async_context(listen_on(app, listening))
+        yield
 
 
-def retry_delay_s(failures: int, *, chance: float) -> float:
-    """Return how long to wait after some failures in a row, in seconds: at most a minute.
-
-    Full jitter: uniform between 0 and the doubled delay, with `chance` in [0, 1).
-    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-    """
-    return chance * min(_RETRY_S_MAX, 2.0 ** min(failures - 1, _DOUBLINGS_MAX))
-
-
-async def _rest(job: Job) -> None:
-    try:
-        async with asyncio.timeout(job.pause_s):
-            await job.hint.wait()
-        await asyncio.sleep(_HINTS_GATHERED_S)
-    except TimeoutError:
-        pass
-    job.hint.clear()
-
-
-def _log_failure(job: Job, failures: int, error: Exception) -> None:
-    if isinstance(error, ClarinError):
-        _log.warning("job failed", job=job.name, attempt=failures, reason=str(error))
-    else:
-        _log.error("job failed", job=job.name, attempt=failures, exc_info=error)
-
-
-async def _watch_loop(metrics: Metrics) -> None:
-    """Measure, each second, how late the event loop is."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _LAG_EVERY_S
-        await asyncio.sleep(_LAG_EVERY_S)
-        metrics.loop_lag(max(0.0, loop.time() - due))
-
-
-async def _purge(services: Services) -> bool:
-    at = services.clock()
-    await services.storage.purge(
-        deleted_before=at - timedelta(days=DELETED_KEPT_DAYS),
-        events_before=at - timedelta(days=EVENTS_KEPT_DAYS),
-        answers_before=at - timedelta(hours=ANSWERS_KEPT_HOURS),
-    )
-    return False
+if __name__ == "__main__":
+    run_worker()

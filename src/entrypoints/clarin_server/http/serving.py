@@ -23,27 +23,46 @@ async def listen(
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve on an address while inside; port 0 takes a free one.
 
-    On the way out, however it comes: no new connections, sockets closed with 1012, requests in
-    flight finished within `drain_s` seconds. Raises OSError when the address cannot be had. The
-    application is used up in any case.
+    Raises OSError when the address cannot be had. The application is used up in any case.
     """
     try:
-        with closing(_bind(host, port)) as listening:
+        listening = bind(host, port)
+    except OSError:
+        Sanic.unregister_app(app)
+        raise
+    async with listen_on(app, listening, drain_s=drain_s):
+        yield listening.getsockname()[:2]
+
+
+@asynccontextmanager
+async def listen_on(
+    app: App, listening: socket.socket, *, drain_s: float = _DRAIN_S
+) -> AsyncIterator[None]:
+    """Serve on a bound socket while inside; it is closed afterwards.
+
+    On the way out, however it comes: no new connections, sockets closed with 1012, requests in
+    flight finished within `drain_s` seconds. The application is used up.
+    """
+    try:
+        with closing(listening):
             server = await _create(app, listening)
             try:
                 async with app.ctx.hub.running(), _accepting(server):
-                    yield listening.getsockname()[:2]
+                    yield
             finally:
                 await _drain(server, drain_s)
     finally:
         Sanic.unregister_app(app)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a socket that is bound to an address, which others may be as well if `shared`."""
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
     except OSError:
         listening.close()

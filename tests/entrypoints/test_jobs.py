@@ -20,11 +20,11 @@ from clarin_core.errors import NotFound, TooOld, Unavailable
 from clarin_core.testing.idempotency import DONE, a_request
 from clarin_core.usecases.accounts import open_account
 from clarin_server.container import Container
+from clarin_server.jobs import Job, keep_doing, retry_delay_s, working
 from clarin_server.metrics import Metrics
 from clarin_server.runtime import running
 from clarin_server.services import Services
 from clarin_server.settings import Settings
-from clarin_server.worker import Job, keep_doing, retry_delay_s, working
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 FOR_EVER_S = 1e6
@@ -131,7 +131,7 @@ def test_work_that_hangs_is_cancelled() -> None:
 
 def test_an_upload_is_imported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker is woken by the upload's own event, not by the next look."""
-    monkeypatch.setattr("clarin_server.worker._POLL_S", FOR_EVER_S)
+    monkeypatch.setattr("clarin_server.jobs._POLL_S", FOR_EVER_S)
 
     async def story(services: Services, ana: Actor, watch: Watch) -> None:
         metrics = Metrics()
