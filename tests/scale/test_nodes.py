@@ -1,0 +1,179 @@
+"""Two nodes of two workers each, over one PostgreSQL and one Redis: every change, everywhere."""
+
+import asyncio
+import os
+import secrets
+import signal
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clarin_core.domain.actor import Actor
+from clarin_core.domain.ids import AccountId, UserId
+from clarin_core.domain.leads import NewLead
+from clarin_core.usecases.leads import LeadUseCases
+from clarin_embedded import EmbeddedValkey
+from clarin_postgres import PostgresStorage
+from support.nodes import Listener, Node, nodes
+from support.screen import log
+from support.serving import Person, now
+
+PATIENCE_S = 60
+LISTENERS = 4
+
+Story = Callable[[list[Node]], Awaitable[None]]
+
+
+@pytest.fixture
+def both(database: str, valkey: EmbeddedValkey) -> Iterator[list[Node]]:
+    """Run two nodes, each with a data folder of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="nodes-") as folder,
+        nodes(database, valkey.url, Path(folder)) as running,
+    ):
+        yield running
+
+
+def tell(story: Awaitable[None]) -> None:
+    async def patiently() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await story
+
+    asyncio.run(patiently())
+
+
+async def open_lead(person: Person, name: str) -> None:
+    """Open a lead once, however often the connection, or the worker, is lost on the way."""
+    key = secrets.token_hex(16)
+    while True:
+        with suppress(httpx.TransportError):
+            answer = await person.ask(
+                "POST", "/api/leads", json={"name": name}, headers={"Idempotency-Key": key}
+            )
+            if answer.status_code == 201:
+                return
+            assert answer.status_code in (409, 503), answer.text
+        await asyncio.sleep(0.02)
+
+
+def some_names(count: int) -> list[str]:
+    """Return names that no other test has."""
+    return sorted(f"{secrets.token_hex(6)}" for _ in range(count))
+
+
+async def kept(person: Person, names: list[str]) -> list[str]:
+    """Return which leads of these names there are, sorted, as often as they are there."""
+    leads = (await person.get("/api/leads", limit=200))["data"]
+    return sorted(lead["name"] for lead in leads if lead["name"] in names)
+
+
+class Hall:
+    """Everybody who writes and listens, on every node."""
+
+    def __init__(self, people: list[Person]) -> None:
+        self.people = people
+        self.listeners = [Listener(person) for person in people]
+        self._end = asyncio.Event()
+        self._listening = [asyncio.create_task(one.listen(self._end)) for one in self.listeners]
+
+    @classmethod
+    async def of(cls, nodes: list[Node]) -> "Hall":
+        hall = cls([await node.person() for node in nodes for _ in range(LISTENERS)])
+        for listener in hall.listeners:
+            await listener.ready.wait()
+        return hall
+
+    async def check(self) -> None:
+        """Every listener hears the whole log from its beginning on, each event once, in order."""
+        written = await log(self.people[0])
+        end = written[-1]["seq"]
+        while not all(listener.has_heard(end) for listener in self.listeners):
+            await asyncio.sleep(0.01)
+        self._end.set()
+        await asyncio.gather(*self._listening)
+        for listener in self.listeners:
+            heard = [frame["seq"] for frame in listener.frames]
+            assert heard == list(range(heard[0], end + 1))
+        for person in self.people:
+            await person.http.aclose()
+
+
+def test_each_change_reaches_each_socket_on_each_worker(both: list[Node]) -> None:
+    """R3: once and in order, whatever worker of whatever node wrote it."""
+
+    async def story() -> None:
+        hall = await Hall.of(both)
+        names = some_names(40)
+        people = hall.people * 5
+        await asyncio.gather(*map(open_lead, people, names))
+        assert await kept(hall.people[-1], names) == names
+        await hall.check()
+
+    tell(story())
+
+
+def test_a_change_that_nobody_announced_is_found(both: list[Node], database: str) -> None:
+    """R3: whoever wrote it died between the commit and the hint; the next look finds it."""
+
+    async def story() -> None:
+        hall = await Hall.of(both)
+        me = hall.people[0]
+        async with PostgresStorage(database, clock=now) as storage:
+            actor = Actor(account_id=AccountId(me.account_id), user_id=UserId(me.user_id))
+            await LeadUseCases(storage, now).create(actor, NewLead(name="Luz"))
+        await hall.check()
+
+    tell(story())
+
+
+def test_a_worker_that_is_killed_takes_nothing_along(both: list[Node]) -> None:
+    """R2, R16: what was answered is there once, listeners miss nothing, a new worker serves."""
+
+    async def story() -> None:
+        hall = await Hall.of(both)
+        names = some_names(120)
+        writing = [
+            asyncio.create_task(open_all(person, names[place :: len(hall.people)]))
+            for place, person in enumerate(hall.people)
+        ]
+        for node in both:
+            await asyncio.sleep(0.05)
+            os.kill(next(pid for pid, serves in node.workers.items() if serves), signal.SIGKILL)
+        await asyncio.gather(*writing)
+        assert await kept(hall.people[-1], names) == names
+        await hall.check()
+        for node in both:
+            while sorted(node.workers.values()) != [False, True, True]:
+                await asyncio.sleep(0.05)
+
+    tell(story())
+
+
+async def open_all(person: Person, names: list[str]) -> None:
+    for name in names:
+        await open_lead(person, name)
+
+
+def test_workers_do_not_outlive_their_supervisor(both: list[Node]) -> None:
+    """However it went, nobody is left who holds the address."""
+    node = both[0]
+    pids = list(node.workers)
+    assert len(pids) == 3
+    node.service.end(signal.SIGKILL)
+
+    async def story() -> None:
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            await asyncio.sleep(0.02)
+
+    tell(story())
+
+
+def test_several_workers_stop_in_order(both: list[Node]) -> None:
+    """R28: one signal to each supervisor; none of their processes is left."""
+    pids = [pid for node in both for pid in node.workers]
+    assert [node.service.end() for node in both] == [0, 0]
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]

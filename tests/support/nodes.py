@@ -1,0 +1,125 @@
+"""Several nodes of several workers over one PostgreSQL and one Redis, as plain processes."""
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from support.screen import Frame
+from support.service import Service, serving
+from support.serving import Person, sign_in
+
+PASSWORD = "una clave larga"
+SHARED = {
+    "ADMIN_PASSWORD": PASSWORD,
+    "JWT_SECRET": "tHKu5ZzMPk8VbWcXq1nRyEoLsJdGfAi3",
+    "CLARIN_RATE_LIMITS": "off",
+    "LOG_LEVEL": "error",  # Nobody reads the pipe once they are ready.
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One `clarin serve` with its workers, at an address."""
+
+    service: Service
+    address: str
+
+    @property
+    def workers(self) -> dict[int, bool]:
+        """Process ids of the workers, and whether each one serves."""
+        shown = subprocess.run(
+            ["/bin/ps", "--ppid", str(self.service.process.pid), "-o", "pid=,args="],
+            capture_output=True, text=True, check=False,
+        ).stdout  # fmt: skip
+        pids = [int(line.split()[0]) for line in shown.splitlines() if "worker" in line]
+        return {pid: is_listening(pid) for pid in pids}
+
+    async def person(self) -> Person:
+        """Return the administrator over a connection of its own, to whichever worker."""
+        http = httpx.AsyncClient(base_url=self.address, timeout=20)
+        return await sign_in(http, "admin", PASSWORD)
+
+
+@contextmanager
+def nodes(database: str, redis: str, folder: Path, *, count: int = 2) -> Iterator[list[Node]]:
+    """Run some nodes of two workers each while inside."""
+    environ = {**SHARED, "DATABASE_URL": database, "REDIS_URL": redis}
+    with ExitStack() as stack:
+        services = [
+            stack.enter_context(
+                serving("--workers", "2", "--data-dir", str(folder / str(number)), **environ)
+            )
+            for number in range(count)
+        ]
+        yield [Node(service, service.wait_until_ready()) for service in services]
+
+
+def is_listening(pid: int) -> bool:
+    """Return whether a process has a socket that listens for TCP connections."""
+    listening = {
+        line.split()[9]
+        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A"
+    }
+    links = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    return any(f"socket:[{inode}]" in links for inode in listening)
+
+
+class Listener:
+    """A client that always comes back, and resumes after what it has heard."""
+
+    def __init__(self, person: Person) -> None:
+        self.frames: list[Frame] = []
+        self.returns = -1
+        self._person = person
+        self._url = str(person.http.base_url).replace("http", "ws").rstrip("/") + "/ws"
+        self._after: int | None = None
+        self.ready = asyncio.Event()
+
+    async def listen(self, until: asyncio.Event) -> None:
+        """Hear all until told to end."""
+        while not until.is_set():
+            try:
+                await self._hear(until)
+            except (ConnectionClosed, InvalidStatus, OSError):
+                await asyncio.sleep(0.02)
+
+    def has_heard(self, seq: int) -> bool:
+        """Return whether it is that far."""
+        return bool(self.frames) and self.frames[-1]["seq"] >= seq
+
+    async def _hear(self, until: asyncio.Event) -> None:
+        headers = {"Authorization": f"Bearer {self._person.token}"}
+        async with connect(self._url, additional_headers=headers) as socket:
+            self.returns += 1
+            hello = json.loads(await socket.recv())["data"]
+            after = hello["seq"] if self._after is None else self._after
+            self._after = after
+            resume = {"after": after, "epoch": hello["epoch"]}
+            await socket.send(json.dumps({"event": "resume", "data": resume}))
+            self.ready.set()
+            ending = asyncio.create_task(_close_then(socket, until))
+            try:
+                async for said in socket:
+                    self._take(json.loads(said))
+            finally:
+                ending.cancel()
+
+    def _take(self, frame: Frame) -> None:
+        if "seq" in frame:
+            self.frames.append(frame)
+            self._after = frame["seq"]
+
+
+async def _close_then(socket: ClientConnection, until: asyncio.Event) -> None:
+    await until.wait()
+    await socket.close()
