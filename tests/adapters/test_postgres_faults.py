@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from clarin_core.domain.idempotency import StoredAnswer
+from clarin_core.domain.events import LeadCreated
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.leads import LeadQuery
 from clarin_core.domain.pipelines import NewStage
@@ -20,6 +21,7 @@ from clarin_core.testing.idempotency import DONE, a_request, answer_in
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, settle
 from clarin_postgres import PostgresStorage
+from clarin_postgres.connection import Line
 
 ABSENT = AccountId(2**62)
 
@@ -144,6 +146,28 @@ def test_a_commit_on_a_dead_connection_is_unavailable(database: str) -> None:
             await write()
         assert publisher.announced(account.id) == []
         assert (await account.views.stats()).leads == 0
+
+    tell(database, story, publisher=publisher)
+
+
+def test_a_commit_that_nobody_answered_is_announced(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10: it may have happened, so what was kept before it is doubtful from now on."""
+    publisher = RecordingPublisher()
+    right = Line.control
+
+    async def control(line: Line, text: str) -> str:
+        answer = await right(line, text)
+        if text.endswith("commit"):
+            raise Unavailable("the database")
+        return answer
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        monkeypatch.setattr(Line, "control", control)
+        with pytest.raises(Unavailable):
+            await account.emit(LeadCreated(leads=[]))
+        assert publisher.announced(account.id) == [1]
 
     tell(database, story, publisher=publisher)
 

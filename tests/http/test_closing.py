@@ -9,9 +9,10 @@ import pytest
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.leads import LeadChange, NewLead
-from clarin_server.http.socket import ENDED, SLOW
+from clarin_server.http.socket import DEAD, ENDED, SLOW, Socket
 from support.screen import live_screen, run, screen
 from support.serving import PASSWORD, House, now, serving
+from support.wire import wire
 
 END_SIGN_IN: list[Callable[[House], Awaitable[object]]] = [
     lambda house: house.beto.post("/api/auth/logout"),
@@ -158,3 +159,37 @@ def slow_consumers(house: House) -> int:
     lines = house.metrics.text().decode().splitlines()
     (line,) = (line for line in lines if line.startswith(name))
     return int(float(line.removeprefix(name)))
+
+
+def test_who_gives_no_sign_of_life_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 9: nothing was heard for a minute, not even the answer to a ping."""
+
+    async def story() -> None:
+        async with serving() as house, live_screen(house.ana) as ana:
+            await house.hub.check_pulse()
+            await ana.settle()
+            monkeypatch.setattr(Socket, "silence_s", 60.1)
+            await house.hub.check_pulse()
+            assert await ana.goodbye() == DEAD
+
+    run(story())
+
+
+def test_every_socket_is_pinged() -> None:
+    """Section 9: proxies keep a connection on which something happens; clients answer."""
+
+    async def story() -> None:
+        async with serving() as house, wire(house) as line:
+            ticket = (await house.ana.post("/api/auth/ws-ticket"))["ticket"]
+            await line.send(
+                f"GET /ws?ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            )
+            assert (await line.head()).startswith(b"HTTP/1.1 101 ")
+            hello = await line.take(2)
+            await line.take(hello[1])
+            await house.hub.check_pulse()
+            assert await line.take(2) == b"\x89\x00"
+
+    run(story())

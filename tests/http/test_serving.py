@@ -130,8 +130,11 @@ def test_sockets_are_told_to_come_back() -> None:
                 await house.ana.post("/api/leads", name="Luz")
                 stopping = asyncio.create_task(stack.aclose())
                 assert (await ana.hear())["event"] == "lead_update"
-                assert await ana.goodbye() == RESTART
-                assert await carla.goodbye() == RESTART
+                for there in (ana, carla):
+                    frame = await there.hear()
+                    assert frame["event"] == "reconnect"
+                    assert 0 <= frame["data"]["after_ms"] < 10_000
+                    assert await there.goodbye() == RESTART
                 await stopping
 
     run(story())

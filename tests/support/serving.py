@@ -38,7 +38,7 @@ Sanic.test_mode = True  # It rewrites its own classes at a start, and only so ca
 
 PASSWORD = "una clave larga"
 SECRET = b"a secret of the tests, long enough"
-_NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # Reading the usual certificates takes 30 ms.
+NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # Reading the usual certificates takes 30 ms.
 
 
 def now() -> datetime:
@@ -118,9 +118,9 @@ async def serving(
         app = create_app(services, Settings(**settings), metrics)
         async with (
             listen(app, "127.0.0.1", 0) as (host, port),
-            httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=20, verify=_NO_TLS) as http,
+            httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=20, verify=NO_TLS) as http,
         ):
-            people = await _people(services, hasher, http)
+            people = await settle_people(services, hasher, http)
             yield House(http, services, metrics, app.ctx.hub, *people)
 
 
@@ -157,9 +157,10 @@ def _services(
     )
 
 
-async def _people(
+async def settle_people(
     services: Services, hasher: Argon2Hasher, http: httpx.AsyncClient
 ) -> list[Person]:
+    """Make the two accounts and those who work in them, and sign them in."""
     hashed = await hasher.hash(PASSWORD)
     at = services.clock()
     tag = system_random(4).hex()  # Tests may share a database.

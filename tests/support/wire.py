@@ -24,6 +24,11 @@ class Wire:
         async with asyncio.timeout(PATIENCE_S):
             return await self._reader.readuntil(b"\r\n\r\n")
 
+    async def take(self, size: int) -> bytes:
+        """Return the next bytes, so many."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.readexactly(size)
+
     async def rest(self) -> bytes:
         """Return all that comes until the service hangs up."""
         async with asyncio.timeout(PATIENCE_S):

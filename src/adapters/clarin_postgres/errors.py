@@ -15,6 +15,7 @@ POSTGRES = "postgresql"
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # A connection that died at the wrong moment.
     asyncpg.TargetServerAttributeNotMatched,  # Where the primary was, there is a standby now.
     OSError,
     TimeoutError,
@@ -22,6 +23,7 @@ DRIVER_ERRORS = (
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,

@@ -47,7 +47,7 @@ from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.errors import Invalid
 from clarin_core.ports.directory import Directory
-from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.event_publisher import EventPublisher, News, UserChanged
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
@@ -183,13 +183,19 @@ class PostgresStorage(Storage):
 
     @asynccontextmanager
     async def _working(self, pool: Pool, origin: Origin, begin: str) -> AsyncIterator[Work]:
-        async with pool.line() as line, line.transaction(begin):
-            work = Work(line)
-            yield work
-            hints = await work.append(origin, at=self._clock())
-        if self._publisher is not None:
+        hints: list[News | UserChanged] = []
+        try:
+            async with pool.line() as line, line.transaction(begin):
+                work = Work(line)
+                yield work
+                hints = await work.append(origin, at=self._clock())
+        finally:  # If the commit was not answered, the log may have grown all the same.
             for hint in hints:
-                self._publisher.announce(hint)
+                self._tell(hint)
+
+    def _tell(self, hint: News | UserChanged) -> None:
+        if self._publisher is not None:
+            self._publisher.announce(hint)
 
 
 def storage_from_url(

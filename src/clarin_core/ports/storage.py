@@ -21,7 +21,7 @@ class Storage(Protocol):
 
     Events are numbered per account from 1 without gaps, in the order of the commits, with
     the storage's clock. After a commit that has events, or changed a user or a sign-in, the
-    publisher is told.
+    publisher is told; also after one of which nobody knows whether it happened.
     Raises Unavailable when the store does not answer; the outcome of a commit is then unknown.
     """
 
