@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.events import LeadCreated
+from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.leads import LeadQuery
 from clarin_core.domain.pipelines import NewStage
