@@ -11,7 +11,12 @@ _REAL = {
     "tests.adapters.test_postgres_migrations": 4,
     "tests.adapters.test_postgres_schema": 4,
     "tests.adapters.test_postgres_storage": 300,
+    "tests.adapters.test_redis_cache": 10,
+    "tests.adapters.test_redis_publisher": 10,
     "tests.entrypoints.test_serve": 5,
+    "tests.reads.test_races": 8,
+    "tests.scale.test_degraded": 4,
+    "tests.scale.test_nodes": 5,
 }
 
 

@@ -29,11 +29,12 @@ def address(valkey: EmbeddedValkey) -> str:
 
 
 URL = ""
+PATIENCE_S = 5  # A busy machine must not make a law fail.
 
 
 @asynccontextmanager
 async def opened(secret: bytes = SECRET, prefix: str | None = None) -> AsyncIterator[RedisCache]:
-    async with RedisLink(URL) as link:
+    async with RedisLink(URL, call_s=PATIENCE_S) as link:
         yield RedisCache(link, secret, prefix=prefix or f"test:{token_hex(6)}:")
 
 

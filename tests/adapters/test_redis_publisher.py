@@ -25,13 +25,14 @@ def address(valkey: EmbeddedValkey) -> str:
 
 
 URL = ""
+PATIENCE_S = 5  # A busy machine must not make a law fail.
 
 
 @asynccontextmanager
 async def pair(channel: str | None = None) -> AsyncIterator[Publishers]:
     name = channel or f"test:{token_hex(6)}"
     async with (
-        RedisLink(URL) as link,
+        RedisLink(URL, call_s=PATIENCE_S) as link,
         RedisPublisher(link, channel=name) as one,
         RedisPublisher(link, channel=name) as other,
     ):
@@ -99,7 +100,7 @@ def test_it_can_be_closed_at_any_moment() -> None:
     """The client of Redis swallows some cancellations; a stop must not wait for that."""
 
     async def story() -> None:
-        async with asyncio.timeout(20), RedisLink(URL) as link:
+        async with asyncio.timeout(20), RedisLink(URL, call_s=PATIENCE_S) as link:
             for turns in (*range(60), 100, 200, 400):
                 async with RedisPublisher(link, channel=f"test:{token_hex(6)}"):
                     for _ in range(turns):

@@ -2,26 +2,30 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from secrets import token_bytes, token_hex
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clarin_core.ports.cache import Cache
 from clarin_core.reads import freshness
 from clarin_core.reads.feed import Stream
 from clarin_core.reads.flights import Flights
+from clarin_embedded import EmbeddedValkey
 from clarin_memory import MemoryCache
+from clarin_redis import RedisCache, RedisLink
 from support.races import MOVES, Step, now, processes
 
 STEPS = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 1)), max_size=40)
 
 
-async def play(steps: list[Step]) -> None:
+async def play(steps: list[Step], far: Cache) -> None:
     failed: list[BaseException] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: failed.append(context["exception"]))
-    async with asyncio.timeout(20), processes(MemoryCache(now)) as world:
+    async with asyncio.timeout(20), processes(far) as world:
         await world.play(steps)
     for error in failed:
         raise error
@@ -33,7 +37,7 @@ def races(examples: int) -> Callable[[], None]:
     @settings(max_examples=examples, deadline=None, report_multiple_bugs=False, database=None)
     @given(steps=STEPS)
     def example(steps: list[Step]) -> None:
-        asyncio.run(play(steps))
+        asyncio.run(play(steps, MemoryCache(now)))
 
     return example
 
@@ -41,6 +45,21 @@ def races(examples: int) -> Callable[[], None]:
 def test_a_read_is_never_older_than_what_was_answered() -> None:
     """Section 14's rule, on two processes over one storage and one far cache."""
     races(400)()
+
+
+def test_nor_with_a_real_far_cache(valkey: EmbeddedValkey) -> None:
+    """The same rule over Redis."""
+
+    async def over_redis(steps: list[Step]) -> None:
+        async with RedisLink(valkey.url, call_s=5) as link:
+            await play(steps, RedisCache(link, token_bytes(32), prefix=f"test:{token_hex(6)}:"))
+
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(steps=STEPS)
+    def example(steps: list[Step]) -> None:
+        asyncio.run(over_redis(steps))
+
+    example()
 
 
 def everything_counts(patch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,16 @@ from clarin_core.ports.event_publisher import EventPublisher, Heed, Hint
 
 
 class MemoryPublisher(EventPublisher):
-    """Tells whoever listens in this process."""
+    """Tells whoever listens in this process; not `is_whole` if there are others on the storage."""
 
-    is_whole = True
-
-    def __init__(self) -> None:
+    def __init__(self, *, is_whole: bool = True) -> None:
+        self._is_whole = is_whole
         self._listeners: list[Heed] = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this process is the only one."""
+        return self._is_whole
 
     def announce(self, hint: Hint) -> None:
         """Give a hint to all who listen."""

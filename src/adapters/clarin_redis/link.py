@@ -14,9 +14,9 @@ from redis.exceptions import RedisError, ResponseError
 
 CONNECT_S = 0.1
 _CALL_S = 0.05
-_TURN_S = 0.02
 _REST_S = 2.0
 _CONNECTIONS = 16
+_CALLS_MAX = 64  # Who would have to wait behind so many does without; that is no failure.
 
 T = TypeVar("T")
 
@@ -30,12 +30,14 @@ def _tell_nobody(_: bool) -> None:
 class RedisLink:
     """Asks a Redis; raises nothing. `changed` hears when it begins or ends to answer."""
 
-    def __init__(self, url: str, *, changed: Told = _tell_nobody) -> None:
+    def __init__(self, url: str, *, changed: Told = _tell_nobody, call_s: float = _CALL_S) -> None:
         self._url = url
+        self._call_s = call_s
         self._changed = changed
         self._client: Redis | None = None
         self._rests_until = 0.0
         self._is_up = False
+        self._calls = 0
 
     async def __aenter__(self) -> Self:
         """Prepare, and ask whether it is there: the service starts without Redis, too."""
@@ -43,9 +45,9 @@ class RedisLink:
             self._url,
             protocol=3,
             max_connections=_CONNECTIONS,
-            timeout=_TURN_S,
+            timeout=self._call_s,
             socket_connect_timeout=CONNECT_S,
-            socket_timeout=_CALL_S,
+            socket_timeout=self._call_s,
             retry=None,
             client_name="clarin",
         )
@@ -71,12 +73,13 @@ class RedisLink:
     async def ask(self, work: Callable[[Redis], Awaitable[T]]) -> T | None:
         """Return what it answers; None if it does not, or says that it cannot."""
         now = asyncio.get_running_loop().time()
-        if self._client is None or now < self._rests_until:
+        if self._client is None or now < self._rests_until or self._calls >= _CALLS_MAX:
             return None
         if not self._is_up:
             self._rests_until = now + _REST_S  # This call tries, the others do not wait for it.
+        self._calls += 1
         try:
-            async with asyncio.timeout(CONNECT_S + _CALL_S):
+            async with asyncio.timeout(CONNECT_S + self._call_s):
                 answer = await work(self._client)
         except ResponseError:  # It lives, and is full, or keeps something else under that key.
             answer = None
@@ -84,6 +87,8 @@ class RedisLink:
             self._rests_until = now + _REST_S
             self._become(is_up=False)
             return None
+        finally:
+            self._calls -= 1
         self._rests_until = 0.0
         self._become(is_up=True)
         return answer

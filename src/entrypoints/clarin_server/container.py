@@ -36,12 +36,13 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Object(now)
     random = providers.Object(system_random)
     metrics = providers.Singleton(Metrics)
+    is_alone = providers.Callable(lambda url: url.startswith("memory"), storage_url)
     has_redis = providers.Callable(lambda url: "yes" if url else "no", redis_url)
     link = providers.Singleton(RedisLink, redis_url, changed=metrics.provided.redis_answers)
     publisher = providers.Selector(
         has_redis,
         yes=providers.Singleton(RedisPublisher, link),
-        no=providers.Singleton(MemoryPublisher),
+        no=providers.Singleton(MemoryPublisher, is_whole=is_alone),
     )
     hasher = providers.Singleton(Argon2Hasher, waiting_max=PASSWORDS_WAITING_MAX)
     tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)

@@ -48,11 +48,12 @@ async def embedded_postgres(folder: Path, say: Say) -> AsyncIterator[str]:
 async def ready_redis(settings: Settings, say: Say) -> AsyncIterator[str | None]:
     """Yield the address of a Redis, None to run without; it may not answer (yet, or any more).
 
-    Our own one is started beside any storage but memory; what keeps it from starting is said,
-    and then we run without.
+    Our own one is started beside any PostgreSQL; what keeps it from starting is said, and then
+    we run without.
     """
     known = settings.redis_url
-    if known is not None or (settings.storage_url or "").startswith("memory"):
+    is_elsewhere = settings.storage_url is not None and "postgres" not in settings.storage_url[:8]
+    if known is not None or is_elsewhere:
         yield None if known == "off" else known
         return
     server = EmbeddedValkey(settings.folder / "valkey", say=say)

@@ -3,6 +3,7 @@
 import os
 import platform
 from importlib.metadata import version
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,11 +22,14 @@ _REFUSED = (401, 429)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+_Several = Literal["livesum", "livemin", "livemax"]
+
+
 class Metrics:
     """Counts what happens. Labels come from closed lists only: never an id, never a path."""
 
     def __init__(self) -> None:
-        registry = self._registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
         self._own = CollectorRegistry()
         self._shared_in = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if self._shared_in is None:  # They report to the registry that they are given.
@@ -33,61 +37,60 @@ class Metrics:
             GCCollector(registry=self._own)
         build = Info("clarin_build", "The version that runs.", registry=self._own)
         build.info({"version": version("clarin"), "python": platform.python_version()})
+        self._count_requests()
+        self._count_deliveries()
+        self._count_the_rest()
+
+    def _count_requests(self) -> None:
         self._requests = Counter(
             "clarin_http_requests",
             "Requests by method, route template and status.",
             ["method", "route", "status"],
-            registry=registry,
+            registry=self._registry,
         )
         self._latency = Histogram(
             "clarin_http_request_seconds",
             "Time from a request's head to its answer, by route template.",
             ["route"],
             buckets=_SECONDS,
-            registry=registry,
+            registry=self._registry,
         )
-        self._login_failures = Counter(
-            "clarin_login_failures", "Sign-ins that were refused.", registry=registry
+        self._login_failures = self._counter("clarin_login_failures", "Sign-ins that were refused.")
+
+    def _count_deliveries(self) -> None:
+        self._sockets = self._gauge("clarin_sockets_open", "Open WebSockets.", "livesum")
+        self._frames = self._counter(
+            "clarin_frames_sent", "Events times the sockets that got them."
         )
-        self._sockets = Gauge(
-            "clarin_sockets_open",
-            "Open WebSockets.",
-            registry=registry,
-            multiprocess_mode="livesum",
+        self._relayed = self._counter(
+            "clarin_events_relayed", "Events read from the log for sockets."
         )
-        self._frames = Counter(
-            "clarin_frames_sent", "Events times the sockets that got them.", registry=registry
-        )
-        self._relayed = Counter(
-            "clarin_events_relayed", "Events read from the log for sockets.", registry=registry
-        )
-        self._slow = Counter(
-            "clarin_slow_consumers_closed", "Sockets closed unread.", registry=registry
-        )
-        self._reads = Counter(
+        self._slow = self._counter("clarin_slow_consumers_closed", "Sockets closed unread.")
+
+    def _count_the_rest(self) -> None:
+        self._reads = self._counter(
             "clarin_cache_reads",
             "Reads that may be kept, by where they were found: near, far or storage.",
-            ["found"],
-            registry=registry,
+            "found",
         )
-        self._redis = Gauge(
-            "clarin_redis_up",
-            "Whether Redis answers.",
-            registry=registry,
-            multiprocess_mode="livemin",
-        )
-        self._jobs = Counter(
+        self._jobs = self._counter(
             "clarin_jobs",
             "Runs of background work; the outcome is worked, idle or failed.",
-            ["job", "outcome"],
-            registry=registry,
-        )
-        self._lag = Gauge(
+            "job", "outcome",
+        )  # fmt: skip
+        self._redis = self._gauge("clarin_redis_up", "Whether Redis answers.", "livemin")
+        self._lag = self._gauge(
             "clarin_event_loop_lag_seconds",
             "How late the event loop was when it was last asked.",
-            registry=registry,
-            multiprocess_mode="livemax",
+            "livemax",
         )
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self._registry)
+
+    def _gauge(self, name: str, meaning: str, several: _Several) -> Gauge:
+        """Return a gauge; `several` says what those of several workers make together."""
+        return Gauge(name, meaning, registry=self._registry, multiprocess_mode=several)
 
     def request(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count an answered request; `route` is the template, with placeholders."""
