@@ -116,11 +116,19 @@ async def readiness(house: House, status: str) -> None:
 
 async def check_screen(house: House, ana: Screen) -> None:
     """A screen that was there all the time has heard everything, once and in order."""
-    written = await log(house.ana)
-    heard = await ana.until(written[-1]["seq"])
-    assert [frame["seq"] for frame in heard if "seq" in frame] == list(
-        range(ana.hello["data"]["seq"] + 1, written[-1]["seq"] + 1)
-    )
+    end = (await log(house.ana))[-1]["seq"]
+    heard = [frame["seq"] for frame in await ana.until(end)]
+    assert heard == list(range(ana.hello["data"]["seq"] + 1, end + 1))
+
+
+async def notifications(person: Person) -> list[str]:
+    """Return what a screen is told about the service itself, until it hears of an end."""
+    codes: list[str] = []
+    async with live_screen(person) as there:
+        while "store_up" not in codes:
+            frame = await there.hear()
+            codes += [frame["data"]["code"]] if frame["event"] == "notification" else []
+    return codes
 
 
 Harm = Callable[[EmbeddedValkey], Awaitable[None]]
@@ -194,6 +202,7 @@ def test_a_restarted_postgres_is_found_again(folder: Path, frail: EmbeddedValkey
     async def story(server: EmbeddedPostgres) -> None:
         await migrate(server.dsn)
         async with wired(server.dsn, frail.url) as house, live_screen(house.ana) as ana:
+            told = asyncio.create_task(notifications(house.beto))
             async with busy(house) as works:
                 await some(works)
                 signal_postgres(server, signal.SIGQUIT)
@@ -206,6 +215,7 @@ def test_a_restarted_postgres_is_found_again(folder: Path, frail: EmbeddedValkey
                 await asyncio.to_thread(again.stop)
             assert sum(work.refused for work in works) > 0
             await check_screen(house, ana)
+            assert await told == ["store_down", "store_up"]
 
     with EmbeddedPostgres(folder / "postgres") as server:
         tell(story(server))

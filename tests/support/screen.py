@@ -49,10 +49,11 @@ class Screen:
         return await self.settle()
 
     async def until(self, seq: int) -> list[Frame]:
-        """Return the frames up to a number."""
-        heard = [await self.hear()]
-        while heard[-1]["seq"] < seq:
-            heard.append(await self.hear())
+        """Return the numbered frames up to a number."""
+        heard: list[Frame] = []
+        while not heard or heard[-1]["seq"] < seq:
+            frame = await self.hear()
+            heard += [frame] if "seq" in frame else []
         return heard
 
     async def goodbye(self) -> tuple[int, str]:

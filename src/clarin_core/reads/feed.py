@@ -131,16 +131,19 @@ class Stream:
 class Feed:
     """All streams of this process, and what keeps them moving; open while in use.
 
-    `failed` hears of each failure, which the next look makes good. Whoever attaches a listener
-    hears from then on; a stream that nobody listens to any more is closed.
+    `failed` hears of each failure, which the next look makes good; `watchers` hear when looking
+    begins to fail, and when it ends. Whoever attaches a listener hears from then on; a stream
+    that nobody listens to any more is closed.
     """
 
     def __init__(self, storage: Storage, publisher: EventPublisher, failed: Failed) -> None:
         self._storage = storage
         self._publisher = publisher
         self._failed = failed
+        self.watchers: list[Callable[[bool], None]] = []
+        self._is_reached = True
         self._streams: dict[AccountId, Stream] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._missed = asyncio.Event()
         self._hearing = ExitStack()
 
@@ -194,8 +197,14 @@ class Feed:
 
     async def _keep_looking(self) -> None:
         while True:
-            await self._carefully(self.look, None)
+            self._become(is_reached=await self._carefully(self.look, None))
             await self._pause()
+
+    def _become(self, *, is_reached: bool) -> None:
+        if is_reached != self._is_reached:
+            self._is_reached = is_reached
+            for tell in list(self.watchers):
+                tell(is_reached)
 
     async def _pause(self) -> None:
         """Wait for the time of the next look, which is now when hints may have been lost."""
@@ -210,13 +219,15 @@ class Feed:
 
     async def _carefully(
         self, work: Callable[[], Awaitable[None]], account_id: AccountId | None
-    ) -> None:
+    ) -> bool:
         try:
             await work()
         except Exception as error:
             self._failed(error, account_id)
+            return False
+        return True
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -178,12 +178,12 @@ class TenancyLaws(Contract):
 
 
 async def outcome(ask: Callable[[int], Awaitable[Any]], id: int) -> tuple[type, str]:
-    """Return what an operation answers, or its error, with the id made unreadable."""
+    """Return what an operation answers, or its error without the id that it was asked for."""
     try:
         answer = await ask(id)
     except ClarinError as error:
         return type(error), str(error).replace(str(id), "…")
-    return type(answer), str(answer).replace(str(id), "…")
+    return type(answer), str(answer)
 
 
 async def furnish(account: Tenant) -> dict[str, int]:

@@ -169,9 +169,11 @@ class Hub:
             asyncio.create_task(_keep(self.check_sign_ins, pause_s=_CHECK_S)),
             asyncio.create_task(_keep(self.check_pulse, pause_s=_PING_S)),
         ]
+        self._feed.watchers.append(self._tell_of_the_store)
         try:
             yield
         finally:
+            self._feed.watchers.remove(self._tell_of_the_store)
             self._is_closing = True
             for task in tasks:
                 task.cancel()
@@ -213,6 +215,14 @@ class Hub:
                 else:
                     socket.ping()
             await asyncio.sleep(0)
+
+    def _tell_of_the_store(self, is_reached: bool) -> None:
+        """Let people know why nothing changes; what they miss follows by itself."""
+        code, level = ("store_up", "info") if is_reached else ("store_down", "warning")
+        told = text_frame({"event": "notification", "data": {"level": level, "code": code}})
+        for socket in self._sockets:
+            if socket.live:
+                socket.write(told)
 
     async def _say_goodbye(self) -> None:
         """Ask all to come back, each at a time of its own; many are told bit by bit."""
