@@ -31,15 +31,17 @@ class Knowledge(Listener):
         self._stream = feed.attach(account_id, self)
         self._changed: dict[str, int] = {}
         self._since: int | None = None  # Of what happened before nothing is known.
+        self._is_closed = False
 
     async def open(self) -> None:
         """Begin to know, unless that was done before."""
-        if self._since is None:
+        if self._since is None and not self._is_closed:
             await self._stream.open()
             self.begin_anew("")
 
     def close(self) -> None:
-        """Know nothing more."""
+        """Know nothing more: whoever still reads with this is allowed nothing that was kept."""
+        self._is_closed, self._since = True, None
         self._feed.detach(self._stream, self)
 
     def take(self, events: Sequence[Recorded]) -> None:
@@ -58,7 +60,8 @@ class Knowledge(Listener):
     def stamp(self) -> tuple[str, int] | None:
         """Return epoch and event of which a read that begins now is; None if it is not worth it."""
         stream = self._stream
-        return (stream.epoch, stream.cursor) if stream.is_current else None
+        is_known = self._since is not None and stream.is_current
+        return (stream.epoch, stream.cursor) if is_known else None
 
     def allows(self, entry: Entry) -> bool:
         """Return whether an entry is as new as anything that this process knows."""
