@@ -16,10 +16,10 @@ pip := $(PYTHON) -m pip --python $(BIN)/python install -q
 install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) 2>/dev/null || $(pip) $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint lock clean
+.PHONY: help serve test lint bench-sockets lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 # exec: the service takes the shell's place, so that signals reach it and not only its parent.
 serve: $(VENV)/.run  ## run the service, with its own PostgreSQL unless DATABASE_URL is set
@@ -33,6 +33,9 @@ lint: $(VENV)/.dev  ## run the checks of style, types and import rules
 	@$(BIN)/ruff format -q --check
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+
+bench-sockets: $(VENV)/.dev  ## measure sockets: ARGS="fanout", "idle" or "storm"; see --help
+	@$(BIN)/python -m benchmarks.sockets $(or $(ARGS),fanout)
 
 lock: $(VENV)/.setup  ## renew the pinned versions in requirements/
 	@$(LOCK) pyproject.toml --extra embedded -o requirements/run.txt

@@ -21,7 +21,7 @@ from clarin_server.http.openapi import document
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,7 +31,7 @@ _BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FAILED = re.compile(r"^FAILED \S*::(\w+::\w+)", re.MULTILINE)
 _LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-_MAKE = re.compile(r"(?:^|[;&|] *)make ((?:[a-z]+ ?)*)")
+_MAKE = re.compile(r"(?:^|[;&|] *)make ((?:[a-z-]+ ?)*)")
 _INSTALLED = re.compile(r"\.venv/bin/([\w-]+)")
 _CLARIN = re.compile(r"(?:^|[;&|] *|bin/)clarin\b((?: +[^\s;&|)]+)*)")
 _REQUEST = re.compile(r"(?:\$URL|https?://[\w.]+:\d+)(/(?:[\w-]|/|\$)+)")

@@ -1,0 +1,45 @@
+"""Figures of a run: shown, kept as JSON, and set against those of an earlier run."""
+
+from array import array
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+Figures = dict[str, float]
+
+
+def percentile(values: "array[float]", part: float) -> float:
+    """Return the value below which so many of a hundred are; 0 of nothing."""
+    if not values:
+        return 0.0
+    return sorted(values)[round(part / 100 * (len(values) - 1))]
+
+
+def show(title: str, figures: Figures) -> None:
+    """Print a table."""
+    table = Table(title=title)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, _text(value))
+    Console().print(table)
+
+
+def compare(figures: Figures, earlier: Path) -> None:
+    """Print each figure's ratio to that of an earlier run."""
+    known = msgspec.json.decode(earlier.read_bytes(), type=Figures)
+    table = Table(title=f"against {earlier}")
+    for heading in ("figure", "earlier", "now", "ratio"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for name, value in figures.items():
+        if name in known:
+            ratio = f"{value / known[name]:.2f}" if known[name] else ""
+            table.add_row(name, _text(known[name]), _text(value), ratio)
+    Console().print(table)
+
+
+def _text(value: float) -> str:
+    digits = 0 if value == int(value) or abs(value) >= 100 else 2
+    return f"{value:,.{digits}f}"
