@@ -182,7 +182,7 @@ def test_asked_twice_it_stops_at_once_and_leaves_nothing_behind(home: Path) -> N
 def test_asked_twice_while_starting_it_leaves_nothing_behind_either(home: Path) -> None:
     with serving(*in_data(home)) as service:
         service.wait_for("starting PostgreSQL")
-        service.process.send_signal(signal.SIGINT)
+        service.process.send_signal(signal.SIGHUP)
         service.process.send_signal(signal.SIGTERM)
         assert service.rest() == 1
     assert processes_of(home) == []
