@@ -1,7 +1,6 @@
 """Faults to plant in the memory storage, each of which some law must find."""
 
 import asyncio
-import dataclasses
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -13,23 +12,19 @@ from msgspec.structs import replace
 
 from clarin_core.domain.actor import Cause, Origin
 from clarin_core.domain.events import Event, EventPage, EventQuery
-from clarin_core.domain.idempotency import Repeatable, StoredAnswer
 from clarin_core.domain.ids import AccountId, TagId
 from clarin_core.domain.imports import ImportState
 from clarin_core.domain.leads import PERSON_FIELDS, Lead, LeadDraft, LeadFilter, LeadSort, TagsMode
 from clarin_core.domain.paging import Page
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.tags import Tag
-from clarin_core.errors import AlreadyRunning, NotFound
+from clarin_core.errors import NotFound
 from clarin_core.ports.event_publisher import News
-from clarin_core.ports.stores import IdempotencyStore
 from clarin_core.ports.transaction import Transaction
 from clarin_memory import (
     MemoryStorage,
     contacts,
-    directory,
     events,
-    idempotency,
     imports,
     lead_filter,
     leads,
@@ -379,68 +374,3 @@ def the_views_of_a_transaction_are_as_before(patch: Patch) -> None:
 def a_transaction_sees_the_first_account(patch: Patch) -> None:
     first = property(lambda self: next(iter(self._shared.spaces.rows())).tables)
     patch.setattr(views.OpenViews, "_tables", first)
-
-
-def an_answer_is_not_kept(patch: Patch) -> None:
-    async def keep(*args: object) -> None:
-        pass
-
-    patch.setattr(idempotency.MemoryIdempotencyStore, "keep", keep)
-
-
-def a_key_stands_for_any_request(patch: Patch) -> None:
-    patch.setattr(Repeatable, "expect", lambda self, request_hash: None)
-
-
-def a_claim_lasts_without_an_answer(patch: Patch) -> None:
-    right = idempotency.MemoryIdempotencyStore.claim
-
-    async def claim(
-        self: idempotency.MemoryIdempotencyStore, request: Repeatable, *, at: datetime
-    ) -> StoredAnswer | None:
-        known = self.scope.tables.claims.peek((request.route, request.key))
-        if known is not None and known.answer is None:
-            raise AlreadyRunning("the request")
-        return await right(self, request, at=at)
-
-    patch.setattr(idempotency.MemoryIdempotencyStore, "claim", claim)
-
-
-def answers_are_everybodys(patch: Patch) -> None:
-    own, claims = state.AccountTables, tables.Table[tuple[str, bytes], state.Claim]()
-
-    def wrong(scope: state.Scope) -> IdempotencyStore:
-        inner = own(claims=claims)
-        return idempotency.MemoryIdempotencyStore(dataclasses.replace(scope, tables=inner))
-
-    patch.setattr(transaction, "MemoryIdempotencyStore", wrong)
-
-
-def answers_above_accounts_are_others(patch: Patch) -> None:
-    right = directory.MemoryDirectory.idempotency
-
-    async def wrong(self: directory.MemoryDirectory, account_id: AccountId) -> IdempotencyStore:
-        store = await right(self, account_id)
-        assert isinstance(store, idempotency.MemoryIdempotencyStore)
-        others = dataclasses.replace(store.scope, tables=state.AccountTables())
-        return idempotency.MemoryIdempotencyStore(others)
-
-    patch.setattr(directory.MemoryDirectory, "idempotency", wrong)
-
-
-def nobody_has_answers(patch: Patch) -> None:
-    async def wrong(self: directory.MemoryDirectory, account_id: AccountId) -> IdempotencyStore:
-        scope = state.Scope(account_id, state.Ids(), self._work.shared, state.AccountTables())
-        return idempotency.MemoryIdempotencyStore(scope)
-
-    patch.setattr(directory.MemoryDirectory, "idempotency", wrong)
-
-
-def answers_last(patch: Patch) -> None:
-    patch.setattr(storage, "purge_answers", lambda tables, before: None)
-
-
-def a_purge_takes_every_answer(patch: Patch) -> None:
-    right = purge.purge_answers
-    end = datetime.max.replace(tzinfo=UTC)
-    patch.setattr(storage, "purge_answers", lambda tables, before: right(tables, end))

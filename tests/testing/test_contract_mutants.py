@@ -17,7 +17,7 @@ from clarin_core.ports.storage import Storage
 from clarin_core.testing import StorageContract
 from clarin_core.testing.listings import LEADS
 from clarin_memory import MemoryStorage
-from support import faults
+from support import answer_faults, faults
 
 FOUND = (AssertionError, ClarinError, TimeoutError, pytest.fail.Exception)
 
@@ -85,17 +85,17 @@ CAUGHT: list[tuple[faults.Fault, str]] = [
         "the_views_of_a_transaction_show_what_it_wrote",
     ),
     (faults.a_transaction_sees_the_first_account, "each_account_of_a_directory_shows_itself"),
-    (faults.an_answer_is_not_kept, "a_repeat_gets_the_first_answer"),
-    (faults.a_key_stands_for_any_request, "a_key_stands_for_one_request"),
+    (answer_faults.an_answer_is_not_kept, "a_repeat_gets_the_first_answer"),
+    (answer_faults.a_key_stands_for_any_request, "a_key_stands_for_one_request"),
     (faults.a_failure_commits, "an_undone_claim_never_was"),
     (faults.a_failure_commits, "who_waited_for_a_failure_acts"),
-    (faults.a_claim_lasts_without_an_answer, "a_claim_without_an_answer_never_was"),
-    (faults.answers_are_everybodys, "accounts_may_use_the_same_key"),
+    (answer_faults.a_claim_lasts_without_an_answer, "a_claim_without_an_answer_never_was"),
+    (answer_faults.answers_are_everybodys, "accounts_may_use_the_same_key"),
     (faults.locks_are_open, "simultaneous_repeats_have_one_effect"),
-    (faults.answers_above_accounts_are_others, "an_answer_may_be_kept_from_above_accounts"),
-    (faults.nobody_has_answers, "an_unknown_account_has_no_answers"),
-    (faults.answers_last, "old_answers_are_removed"),
-    (faults.a_purge_takes_every_answer, "old_answers_are_removed"),
+    (answer_faults.answers_above_accounts_are_others, "an_answer_may_be_kept_from_above_accounts"),
+    (answer_faults.nobody_has_answers, "an_unknown_account_has_no_answers"),
+    (answer_faults.answers_last, "old_answers_are_removed"),
+    (answer_faults.a_purge_takes_every_answer, "old_answers_are_removed"),
 ]
 
 CAUGHT_IN_LISTS: list[tuple[faults.Fault, str]] = [
