@@ -2,7 +2,8 @@
 
 They share one storage and one far cache; each has a near cache and follows the log by itself. A
 read stops before it reads the storage, after it, and before it puts what it found, until a step
-lets it go on. Hints reach the writer's process at once; the other one gets them late, or never.
+lets it go on. What was read of the log stops on its way, too. Hints reach the writer's process at
+once; the other one gets them late, or never, and each gets some of changes that are still to come.
 The far cache forgets, or brings back what it had before.
 """
 
@@ -15,10 +16,11 @@ from typing import Self
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.cache import CacheKey, Entry
+from clarin_core.domain.events import EventPage, EventQuery
 from clarin_core.domain.ids import AccountId, LeadId, UserId
 from clarin_core.domain.leads import LeadChange, LeadView, NewLead
 from clarin_core.ports.cache import Cache
-from clarin_core.ports.event_publisher import EventPublisher, Hint
+from clarin_core.ports.event_publisher import EventPublisher, Hint, News
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.views import Views
 from clarin_core.reads.cached import CachedStorage
@@ -29,9 +31,11 @@ from clarin_memory import MemoryCache, MemoryPublisher, MemoryStorage
 from clarin_memory.views import MemoryViews
 
 MOVES = (
-    "read", "read", "go on", "go on", "write", "write and die", "hear", "look", "forgets",
-    "reverts", "begin anew",
+    "read", "read", "go on", "go on", "write", "write and die", "hear", "hear early", "follow",
+    "look", "forgets", "reverts", "begin anew",
 )  # fmt: skip
+
+_TURNS = 8
 
 Step = tuple[str, int]
 
@@ -81,6 +85,11 @@ class StoppingViews(MemoryViews):
     def __init__(self, storage: Shared, account_id: AccountId, stop: Stop) -> None:
         super().__init__(storage._shared, account_id)
         self._stop = stop
+
+    async def events(self, query: EventQuery) -> EventPage:
+        page = await super().events(query)
+        await self._stop.wait()
+        return page
 
     async def lead(self, lead_id: LeadId) -> LeadView:
         await self._stop.wait()
@@ -134,8 +143,12 @@ class Process:
         self._actor = key
         self._shared = shared
         self._stop = Stop()
+        self._log = Stop()
         self._publisher = MemoryPublisher()
-        self._feed = Feed(shared, self._publisher, fail)
+        self._feed = Feed(
+            StoppingStorage(shared, self._log),  # type: ignore[arg-type]  # it hands on the rest
+            self._publisher, fail,
+        )  # fmt: skip
         self._far = Far(far, past, self._stop)
         self._cached = CachedStorage(
             StoppingStorage(shared, self._stop),  # type: ignore[arg-type]  # it hands on the rest
@@ -158,6 +171,8 @@ class Process:
 
     async def quiet(self) -> None:
         """Wait until every read is done, or stands at a stop."""
+        for _ in range(_TURNS):  # Whoever follows the log needs a few.
+            await asyncio.sleep(0)
         while self._reads and not self._stop.is_taken:
             await asyncio.sleep(0)
 
@@ -166,8 +181,16 @@ class Process:
         self._reads.add(task)
         task.add_done_callback(self._end)
 
-    def go_on(self) -> None:
-        self._stop.release()
+    def let(self, event: str, end: int) -> None:
+        """Let something happen that was on its way, or a hint of what may never be."""
+        if event == "go on":
+            self._stop.release()
+        elif event == "follow":
+            self._log.release()
+        elif event == "hear early":
+            self._publisher.announce(News(self._actor.account_id, end + 1))
+        elif self.late:
+            self._publisher.announce(self.late.pop(0))
 
     async def write(self, lead_id: LeadId, number: int, *, dies: bool) -> list[Hint]:
         """Name the lead; return the hints for the others. Who dies tells nobody, not itself."""
@@ -180,11 +203,6 @@ class Process:
             return []
         self.answered = number
         return told
-
-    def hear(self) -> None:
-        """Get a hint that was given elsewhere."""
-        if self.late:
-            self._publisher.announce(self.late.pop(0))
 
     async def look(self, latest: int) -> None:
         """Look at the log, after which nothing older than now is read here."""
@@ -246,21 +264,22 @@ class World:
         match move:
             case "read":
                 one.read(self.lead_id)
-            case "go on":
-                one.go_on()
             case "write" | "write and die":
                 self.latest += 1
                 dies = move == "write and die"
                 other.late += await one.write(self.lead_id, self.latest, dies=dies)
-            case "hear":
-                one.hear()
             case "look":
                 await one.look(self.latest)
             case "begin anew":
                 await one.close()
                 self.processes[place] = await self.begin()
-            case mood:
-                one.feel(mood)
+            case "forgets" | "reverts":
+                one.feel(move)
+            case event:
+                one.let(event, await self._end_of_log())
+
+    async def _end_of_log(self) -> int:
+        return (await self.shared.views(self.actor.account_id).position()).seq
 
 
 def fail(error: Exception, _: object) -> None:

@@ -3,8 +3,9 @@
 The log in the storage is the truth; this module only follows it. What makes a stream look at
 its log is a *hint*: the publisher's word that the account has news, or the poll, which asks for
 the position of all streams in one statement. Hints may be lost, doubled or early. The read
-decides: events after the cursor, in order, until the log has no more. One read at a time per
-stream, whatever the number of hints and listeners.
+decides: events after the cursor, in order, until the log has no more; a hint that comes during a
+read is not answered by it. One read at a time per stream, whatever the number of hints and
+listeners.
 
 A log that has another epoch (a restored backup), lost its end (a failover) or was trimmed beyond
 the cursor begins a new *history*. Whatever awaited the log meanwhile compares the history
@@ -52,6 +53,7 @@ class Stream:
         self.trimmed_to = 0
         self.history = 0
         self._heard = 0
+        self._hints = 0
         self._views = storage.views(account_id)
         self._opening = asyncio.Lock()
         self._following = asyncio.Lock()
@@ -77,6 +79,7 @@ class Stream:
     def hear(self, seq: int) -> None:
         """Take a hint that the log reached a number."""
         self._heard = max(self._heard, seq)
+        self._hints += 1
 
     def meet(self, position: Position, *, asked_at: int) -> None:
         """Compare with the log's position, asked for when the cursor was `asked_at`.
@@ -99,11 +102,14 @@ class Stream:
             return  # It reads as far as the last hint, and sees those that come meanwhile.
         async with self._following:
             while not self.is_current:
-                history = self.history
+                history, hints = self.history, self._hints
                 events = await self.read(self.cursor)
                 if history != self.history:
                     continue
-                self._tell(events)
+                if events:
+                    self._tell(events)
+                elif hints == self._hints:
+                    self._heard = self.cursor  # The hint was early; the poll will see it.
                 await asyncio.sleep(0)
 
     async def read(self, after: int) -> list[Recorded]:
@@ -114,16 +120,13 @@ class Stream:
         return page.data
 
     def _tell(self, events: list[Recorded]) -> None:
-        if not events:
-            self._heard = self.cursor  # The hint was early; the poll will see it.
-            return
         self.cursor = events[-1].seq
         for listener in self.listeners:
             listener.take(events)
 
     def _begin_anew(self, position: Position, reason: str) -> None:
         self.history += 1
-        self.epoch, self.cursor, self._heard = position.epoch, position.seq, position.seq
+        self.epoch, self.cursor = position.epoch, position.seq
         for listener in self.listeners:
             listener.begin_anew(reason)
 
