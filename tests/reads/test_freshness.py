@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from clarin_core.domain.cache import Entry
+from clarin_core.domain.cache import Entry, names_changed
 from clarin_core.domain.events import TagDeleted
 from clarin_core.domain.ids import TagId
 from clarin_core.reads import freshness
 from clarin_core.reads.feed import Feed
-from clarin_core.reads.freshness import Knowledge
+from clarin_core.reads.freshness import Changes, Knowledge
 from clarin_core.testing.tenants import Tenant, settle
 from clarin_memory import MemoryPublisher, MemoryStorage
 from support.races import fail, now
@@ -24,7 +24,7 @@ def tell(story: Story) -> None:
         storage = MemoryStorage(clock=now, publisher=publisher)
         async with Feed(storage, publisher, fail) as feed:
             tenant = await settle(storage)
-            await story(tenant, Knowledge(feed, tenant.id), feed)
+            await story(tenant, Knowledge(feed, tenant.id, Changes()), feed)
 
     asyncio.run(told())
 
@@ -39,6 +39,16 @@ async def kept(known: Knowledge, *names: str) -> Entry:
 
 def gone(number: int) -> TagDeleted:
     return TagDeleted(tag_id=TagId(number))
+
+
+NAMES = len(list(names_changed(gone(1))))
+
+
+async def change(tenant: Tenant, known: Knowledge, number: int) -> None:
+    """Change a tag, and wait until that is known."""
+    await tenant.emit(gone(number))
+    while known.stamp() is None:
+        await asyncio.sleep(0)
 
 
 def test_only_what_was_changed_is_stale() -> None:
@@ -57,19 +67,38 @@ def test_only_what_was_changed_is_stale() -> None:
     tell(story)
 
 
-def test_too_many_names_make_it_forget_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R23: bounded; whoever has forgotten what changed takes nothing older."""
+def test_too_many_changes_make_it_forget_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R23: bounded over all accounts; who has forgotten what changed takes nothing older."""
 
     async def story(tenant: Tenant, known: Knowledge, feed: Feed) -> None:
-        old = await kept(known, "lead:1")
-        for number in range(1, 8):
-            await tenant.emit(gone(number))
-        while known.stamp() is None:
-            await asyncio.sleep(0)
-        assert not known.allows(old)
-        assert known.allows(await kept(known, "lead:1"))
+        oldest = await kept(known, "lead:1")
+        await change(tenant, known, 1)
+        older = await kept(known, "lead:1")
+        for number in range(2, 5):
+            await change(tenant, known, number)
+        assert known.allows(oldest)
+        await change(tenant, known, 5)
+        assert not known.allows(oldest)
+        assert known.allows(older)
 
-    monkeypatch.setattr(freshness, "_NAMES_MAX", 5)
+    monkeypatch.setattr(freshness, "_CHANGES_MAX", 4 * NAMES)
+    tell(story)
+
+
+def test_a_later_change_is_not_forgotten_with_an_earlier_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was changed twice counts from the last time."""
+
+    async def story(tenant: Tenant, known: Knowledge, feed: Feed) -> None:
+        await known.open()
+        await change(tenant, known, 1)
+        between = await kept(known, "tag:1")
+        await change(tenant, known, 1)
+        await change(tenant, known, 2)
+        assert not known.allows(between)
+
+    monkeypatch.setattr(freshness, "_CHANGES_MAX", 2 * NAMES)
     tell(story)
 
 

@@ -47,7 +47,8 @@ class Storage(Protocol):
     ) -> Standing | None:
         """Return what decides whether a token still counts, None for an unknown sign-in.
 
-        It may be some seconds old where another process changed it (R24), never in this one.
+        It may be some seconds old where another process changed it (R24), never in this one:
+        before anybody is kept out because of it, ask `standings`, which is of now.
         """
         return (await self.standings([(session_id, account_id)], at=at))[0]
 

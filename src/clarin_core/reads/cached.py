@@ -38,10 +38,10 @@ from clarin_core.ports.storage import Storage
 from clarin_core.ports.views import Views
 from clarin_core.reads.feed import Feed
 from clarin_core.reads.flights import Flights
-from clarin_core.reads.freshness import Knowledge
+from clarin_core.reads.freshness import Changes, Knowledge
 
 STANDING_TTL = timedelta(seconds=10)
-_ACCOUNTS_MAX = 2000
+_ACCOUNTS_MAX = 10_000
 _STANDINGS_MAX = 20_000
 _DIGEST_BYTES = 8
 
@@ -68,6 +68,7 @@ class ReadThrough:
         self._caches = caches
         self._watch = watch
         self._flights = Flights[CacheKey, Entry]()
+        self._changes = Changes()
         self._known = OrderedDict[AccountId, Knowledge]()
 
     def close(self) -> None:
@@ -79,7 +80,7 @@ class ReadThrough:
         """Return what is known of an account; the one not asked for longest is forgotten."""
         known = self._known.get(account_id)
         if known is None:
-            known = self._known[account_id] = Knowledge(self._feed, account_id)
+            known = self._known[account_id] = Knowledge(self._feed, account_id, self._changes)
             if len(self._known) > _ACCOUNTS_MAX:
                 self._known.popitem(last=False)[1].close()
         self._known.move_to_end(account_id)

@@ -13,6 +13,7 @@ In another process a value may be old for as long as the hint takes, at most unt
 at the logs. A crash between commit and hint costs no more than that.
 """
 
+from collections import deque
 from collections.abc import Sequence
 
 from clarin_core.domain.cache import Entry, names_changed
@@ -20,14 +21,15 @@ from clarin_core.domain.events import Recorded
 from clarin_core.domain.ids import AccountId
 from clarin_core.reads.feed import Feed, Listener
 
-_NAMES_MAX = 20_000
+_CHANGES_MAX = 100_000  # About 25 MB.
 
 
 class Knowledge(Listener):
     """What is known of one account since this process began to listen."""
 
-    def __init__(self, feed: Feed, account_id: AccountId) -> None:
+    def __init__(self, feed: Feed, account_id: AccountId, changes: "Changes") -> None:
         self._feed = feed
+        self._changes = changes
         self._stream = feed.attach(account_id, self)
         self._changed: dict[str, int] = {}
         self._since: int | None = None  # Of what happened before nothing is known.
@@ -42,6 +44,7 @@ class Knowledge(Listener):
     def close(self) -> None:
         """Know nothing more: whoever still reads with this is allowed nothing that was kept."""
         self._is_closed, self._since = True, None
+        self._changed.clear()
         self._feed.detach(self._stream, self)
 
     def take(self, events: Sequence[Recorded]) -> None:
@@ -49,8 +52,13 @@ class Knowledge(Listener):
         for recorded in events:
             for name in names_changed(recorded.event):
                 self._changed[name] = recorded.seq
-        if len(self._changed) > _NAMES_MAX:
-            self.begin_anew("")
+                self._changes.add(self, name, recorded.seq)
+
+    def forget(self, name: str, seq: int) -> None:
+        """Forget a change, and with it all that happened before; not if there was a later one."""
+        if self._changed.get(name) == seq:
+            del self._changed[name]
+            self._since = max(self._since or 0, seq)
 
     def begin_anew(self, reason: str) -> None:
         """Forget it all: only what is read from now on counts."""
@@ -71,3 +79,17 @@ class Knowledge(Listener):
         if not self._since <= seq <= stream.cursor:
             return False
         return all(self._changed.get(name, 0) <= seq for name in entry.names)
+
+
+class Changes:
+    """What changed last in all accounts; the oldest changes are forgotten to make room."""
+
+    def __init__(self) -> None:
+        self._latest = deque[tuple[Knowledge, str, int]]()
+
+    def add(self, known: Knowledge, name: str, seq: int) -> None:
+        """Remember that a name of an account was changed by an event."""
+        self._latest.append((known, name, seq))
+        if len(self._latest) > _CHANGES_MAX:
+            oldest, its_name, its_seq = self._latest.popleft()
+            oldest.forget(its_name, its_seq)
