@@ -16,7 +16,7 @@ pip := $(PYTHON) -m pip --python $(BIN)/python install -q
 install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) 2>/dev/null || $(pip) $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench-sockets lock clean
+.PHONY: help serve test test-long lint bench-sockets lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ serve: $(VENV)/.run  ## run the service, with its own PostgreSQL unless DATABASE
 
 test: lint  ## run the checks and all tests
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 $(ARGS)
+
+test-long: $(VENV)/.dev  ## run the tests that take minutes
+	@$(BIN)/pytest -q -m long -n 2 $(ARGS)
 
 lint: $(VENV)/.dev  ## run the checks of style, types and import rules
 	@$(BIN)/ruff check -q

@@ -56,6 +56,12 @@ def test_a_read_is_never_older_than_what_was_answered() -> None:
     races(1000)()
 
 
+@pytest.mark.long
+def test_nor_in_a_long_search() -> None:
+    """The same rule, searched for longer."""
+    races(3_000)()
+
+
 def test_nor_with_a_real_far_cache(valkey: EmbeddedValkey) -> None:
     """The same rule over Redis."""
 

@@ -2,14 +2,11 @@
 
 import asyncio
 import os
-import secrets
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 from clarin_core.domain.actor import Actor
@@ -18,12 +15,11 @@ from clarin_core.domain.leads import NewLead
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_embedded import EmbeddedValkey
 from clarin_postgres import PostgresStorage
-from support.nodes import Listener, Node, nodes
-from support.screen import log
+from support.hall import Hall, kept, open_lead, some_names
+from support.nodes import Node, nodes
 from support.serving import Person, now
 
 PATIENCE_S = 60
-LISTENERS = 4
 
 Story = Callable[[list[Node]], Awaitable[None]]
 
@@ -44,62 +40,6 @@ def tell(story: Awaitable[None]) -> None:
             await story
 
     asyncio.run(patiently())
-
-
-async def open_lead(person: Person, name: str) -> None:
-    """Open a lead once, however often the connection, or the worker, is lost on the way."""
-    key = secrets.token_hex(16)
-    while True:
-        with suppress(httpx.TransportError):
-            answer = await person.ask(
-                "POST", "/api/leads", json={"name": name}, headers={"Idempotency-Key": key}
-            )
-            if answer.status_code == 201:
-                return
-            assert answer.status_code in (409, 503), answer.text
-        await asyncio.sleep(0.02)
-
-
-def some_names(count: int) -> list[str]:
-    """Return names that no other test has."""
-    return sorted(f"{secrets.token_hex(6)}" for _ in range(count))
-
-
-async def kept(person: Person, names: list[str]) -> list[str]:
-    """Return which leads of these names there are, sorted, as often as they are there."""
-    leads = (await person.get("/api/leads", limit=200))["data"]
-    return sorted(lead["name"] for lead in leads if lead["name"] in names)
-
-
-class Hall:
-    """Everybody who writes and listens, on every node."""
-
-    def __init__(self, people: list[Person]) -> None:
-        self.people = people
-        self.listeners = [Listener(person) for person in people]
-        self._end = asyncio.Event()
-        self._listening = [asyncio.create_task(one.listen(self._end)) for one in self.listeners]
-
-    @classmethod
-    async def of(cls, nodes: list[Node]) -> "Hall":
-        hall = cls([await node.person() for node in nodes for _ in range(LISTENERS)])
-        for listener in hall.listeners:
-            await listener.ready.wait()
-        return hall
-
-    async def check(self) -> None:
-        """Every listener hears the whole log from its beginning on, each event once, in order."""
-        written = await log(self.people[0])
-        end = written[-1]["seq"]
-        while not all(listener.has_heard(end) for listener in self.listeners):
-            await asyncio.sleep(0.01)
-        self._end.set()
-        await asyncio.gather(*self._listening)
-        for listener in self.listeners:
-            heard = [frame["seq"] for frame in listener.frames]
-            assert heard == list(range(heard[0], end + 1))
-        for person in self.people:
-            await person.http.aclose()
 
 
 def test_each_change_reaches_each_socket_on_each_worker(both: list[Node]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from support.screen import Frame
 from support.service import Service, serving
@@ -22,7 +22,7 @@ SHARED = {
     "ADMIN_PASSWORD": PASSWORD,
     "JWT_SECRET": "tHKu5ZzMPk8VbWcXq1nRyEoLsJdGfAi3",
     "CLARIN_RATE_LIMITS": "off",
-    "LOG_LEVEL": "error",  # Nobody reads the pipe once they are ready.
+    "LOG_LEVEL": "error",
 }
 
 
@@ -60,7 +60,10 @@ def nodes(database: str, redis: str, folder: Path, *, count: int = 2) -> Iterato
             )
             for number in range(count)
         ]
-        yield [Node(service, service.wait_until_ready()) for service in services]
+        running = [Node(service, service.wait_until_ready()) for service in services]
+        for service in services:
+            service.keep_reading()
+        yield running
 
 
 def is_listening(pid: int) -> bool:
@@ -90,7 +93,7 @@ class Listener:
         while not until.is_set():
             try:
                 await self._hear(until)
-            except (ConnectionClosed, InvalidStatus, OSError):
+            except (ConnectionClosed, InvalidHandshake, OSError):
                 await asyncio.sleep(0.02)
 
     def has_heard(self, seq: int) -> bool:

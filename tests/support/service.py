@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 
 import httpx
 
@@ -31,6 +31,12 @@ class Service:
             process_group=0,
         )
         self.said = ""
+        self._reader: Thread | None = None
+
+    def keep_reading(self) -> None:
+        """Read on while the test does something else: nobody may wait for a full pipe."""
+        self._reader = Thread(target=self._read)
+        self._reader.start()
 
     def wait_for(self, words: str) -> str:
         """Read until a line holds these words, and return that line."""
@@ -54,9 +60,16 @@ class Service:
 
     def rest(self) -> int:
         """Read to the end, and return the exit code."""
-        assert self.process.stderr is not None
-        self.said += self.process.stderr.read()
+        if self._reader is None:
+            self._read()
+        else:
+            self._reader.join()
         return self.process.wait()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said += line
 
     @property
     def password(self) -> str | None:
@@ -75,8 +88,9 @@ def serving(*words: str, **environ: str) -> Iterator[Service]:
     finally:
         late.cancel()
         service.process.kill()
+        service.rest()
         with service.process:
-            pass  # Closes the pipe and waits for the end.
+            pass  # Closes the pipe.
 
 
 def in_data(home: Path) -> tuple[str, str]:
