@@ -77,6 +77,8 @@ def credentials(ana: Person, watch: Watch) -> dict[str, str | None]:
     key = UserId(ana.user_id), AccountId(ana.account_id), SessionId(1)
     live = Claims(*key, 0, watch.at + ACCESS_LIFE)
     ended = live._replace(expires_at=watch.at - timedelta(seconds=1))
+    nowhere = live._replace(account_id=AccountId(2**40))
+    ours = JwtIssuer(SECRET, life=ACCESS_LIFE)
     stranger = JwtIssuer(b"another key, long enough for this", life=ACCESS_LIFE)
     head, payload, signature = ana.token.split(".")
     return {
@@ -89,7 +91,8 @@ def credentials(ana: Person, watch: Watch) -> dict[str, str | None]:
         "forged": f"Bearer {stranger.issue(live)}",
         "unsigned": f"Bearer {unsigned(ana.token)}",
         "tampered": f"Bearer {head}.{payload[:-2]}AA.{signature}",
-        "expired": f"Bearer {JwtIssuer(SECRET, life=ACCESS_LIFE).issue(ended)}",
+        "expired": f"Bearer {ours.issue(ended)}",
+        "of no account": f"Bearer {ours.issue(nowhere)}",
         "refresh": f"Bearer {ana.refresh_token}",
     }
 

@@ -7,7 +7,7 @@ import pytest
 
 from clarin_core.domain.cache import Entry, names_changed
 from clarin_core.domain.events import TagDeleted
-from clarin_core.domain.ids import TagId
+from clarin_core.domain.ids import AccountId, TagId
 from clarin_core.reads import freshness
 from clarin_core.reads.feed import Feed
 from clarin_core.reads.freshness import Changes, Knowledge
@@ -112,5 +112,17 @@ def test_who_stopped_to_listen_allows_nothing() -> None:
         await known.open()
         assert not known.allows(entry)
         assert known.stamp() is None
+
+    tell(story)
+
+
+def test_of_an_account_that_is_not_there_nothing_is_known() -> None:
+    """Whoever asks is told so by the storage, in its own words."""
+
+    async def story(tenant: Tenant, known: Knowledge, feed: Feed) -> None:
+        nobody = Knowledge(feed, AccountId(2**40))
+        await nobody.open()
+        assert nobody.stamp() is None
+        assert not nobody.allows(Entry("", 0, (), b""))
 
     tell(story)

@@ -15,10 +15,12 @@ at the logs. A crash between commit and hint costs no more than that.
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from clarin_core.domain.cache import Entry, names_changed
 from clarin_core.domain.events import Recorded
 from clarin_core.domain.ids import AccountId
+from clarin_core.errors import NotFound
 from clarin_core.reads.feed import Feed, Listener
 
 _CHANGES_MAX = 100_000  # About 25 MB.
@@ -36,10 +38,11 @@ class Knowledge(Listener):
         self._is_closed = False
 
     async def open(self) -> None:
-        """Begin to know, unless that was done before."""
+        """Begin to know, unless that was done before; of no account nothing is ever known."""
         if self._since is None and not self._is_closed:
-            await self._stream.open()
-            self.begin_anew("")
+            with suppress(NotFound):
+                await self._stream.open()
+                self.begin_anew("")
 
     def close(self) -> None:
         """Know nothing more: whoever still reads with this is allowed nothing that was kept."""
