@@ -9,14 +9,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 CONNECT_S = 0.1
 _CALL_S = 0.05
 _REST_S = 2.0
-_CONNECTIONS = 16
-_CALLS_MAX = 64  # Who would have to wait behind so many does without; that is no failure.
+_CALLS_MAX = 32  # Each has a connection, and one more does without: to be busy is no failure.
 
 T = TypeVar("T")
 
@@ -41,17 +40,14 @@ class RedisLink:
 
     async def __aenter__(self) -> Self:
         """Prepare, and ask whether it is there: the service starts without Redis, too."""
-        pool = BlockingConnectionPool.from_url(
+        self._client = Redis.from_url(
             self._url,
             protocol=3,
-            max_connections=_CONNECTIONS,
-            timeout=self._call_s,
             socket_connect_timeout=CONNECT_S,
             socket_timeout=self._call_s,
             retry=None,
             client_name="clarin",
         )
-        self._client = Redis.from_pool(pool)
         await self.ping()
         return self
 
