@@ -1,7 +1,7 @@
 """Hints over a real Redis, between processes that have nothing else in common."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from secrets import token_hex
 
@@ -28,11 +28,18 @@ URL = ""
 PATIENCE_S = 5  # A busy machine must not make a law fail.
 
 
+Failed = Callable[[Exception], None]
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
 @asynccontextmanager
-async def pair(channel: str | None = None) -> AsyncIterator[Publishers]:
+async def pair(channel: str | None = None, *, failed: Failed = fail) -> AsyncIterator[Publishers]:
     name = channel or f"test:{token_hex(6)}"
     async with (
-        RedisLink(URL, call_s=PATIENCE_S) as link,
+        RedisLink(URL, call_s=PATIENCE_S, failed=failed) as link,
         RedisPublisher(link, channel=name) as one,
         RedisPublisher(link, channel=name) as other,
     ):
@@ -92,6 +99,43 @@ def test_who_lost_the_connection_says_so_and_looks_when_it_is_back() -> None:
                 await until(lambda: not other.is_whole)
                 await until(lambda: other.is_whole)
             assert Missed() in heard
+
+    asyncio.run(story())
+
+
+def test_a_hint_that_cannot_be_said_does_not_silence_the_next() -> None:
+    """Whoever speaks goes on after any error, which is told."""
+
+    async def story() -> None:
+        failed: list[Exception] = []
+        async with asyncio.timeout(20), pair(failed=failed.append) as (one, other):
+            heard: list[Hint] = []
+            with other.heard_by(heard.append):
+                one.announce(News(AccountId(1), 2**70))
+                await until(lambda: bool(failed))
+                one.announce(News(AccountId(1), 1))
+                await until(lambda: bool(heard))
+            assert [type(error) for error in failed] == [OverflowError]
+
+    asyncio.run(story())
+
+
+def test_who_cannot_hear_for_an_unknown_reason_says_so_and_tries_again() -> None:
+    """Not only an outage ends a connection; the error is told, and nobody believes it whole."""
+
+    async def story() -> None:
+        failed: list[Exception] = []
+        async with asyncio.timeout(20), pair(failed=failed.append) as (one, other):
+
+            def stumble(hint: Hint) -> None:
+                if isinstance(hint, News):
+                    raise LookupError(hint)
+
+            with other.heard_by(stumble):
+                one.announce(News(AccountId(1), 1))
+                await until(lambda: not other.is_whole)
+                await until(lambda: other.is_whole)
+            assert [type(error) for error in failed] == [LookupError]
 
     asyncio.run(story())
 

@@ -6,8 +6,10 @@ from dataclasses import fields
 from typing import get_type_hints
 
 import pytest
+from structlog.testing import capture_logs
 
 from clarin_core.errors import RateLimited
+from clarin_embedded import EmbeddedValkey
 from clarin_server.container import Container
 from clarin_server.errors import CannotStart
 from clarin_server.plugins import installed_storages
@@ -18,9 +20,14 @@ from clarin_server.settings import Settings, read_settings
 SECRET = b"a secret of the tests, long enough"
 
 
-def container_of(storage_url: str = "memory", settings: Settings | None = None) -> Container:
+def container_of(
+    storage_url: str = "memory", settings: Settings | None = None, redis_url: str = ""
+) -> Container:
     return Container(
-        settings=settings or Settings(), storage_url=storage_url, signing_secret=SECRET
+        settings=settings or Settings(),
+        storage_url=storage_url,
+        redis_url=redis_url,
+        signing_secret=SECRET,
     )
 
 
@@ -70,6 +77,26 @@ def test_an_unknown_scheme_is_answered_with_the_installed_ones(url: str) -> None
 def test_an_address_that_a_storage_refuses_is_told() -> None:
     with pytest.raises(CannotStart, match=r"The address of the storage .*memory:"):
         container_of("memory://somewhere").storage()
+
+
+def test_what_nobody_expected_of_redis_is_logged(valkey: EmbeddedValkey) -> None:
+    """With its trace, under the name of the part."""
+
+    async def story() -> None:
+        error = LookupError("of the client")
+        async with container_of(redis_url=valkey.url).link() as link:
+            with capture_logs() as said:
+                link.tell(error)
+            assert said == [
+                {
+                    "component": "REDIS",
+                    "log_level": "error",
+                    "event": "talking to Redis failed",
+                    "exc_info": error,
+                }
+            ]
+
+    asyncio.run(story())
 
 
 def test_a_part_that_fails_to_open_closes_the_others() -> None:

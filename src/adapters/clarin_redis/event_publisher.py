@@ -8,7 +8,7 @@ them new. A message that cannot be sent is lost, as hints may be. Who cannot lis
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from secrets import token_hex
 from time import monotonic
@@ -18,7 +18,6 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from clarin_core.domain.ids import AccountId, UserId
 from clarin_core.ports.event_publisher import (
@@ -114,21 +113,28 @@ class RedisPublisher(EventPublisher):
         while True:
             await self._due.wait()
             self._due.clear()
-            message = _encode(_Message(self._me, self._news, list(self._users)))
-            self._news, self._users = {}, set()
-            await self._link.ask(partial(self._publish, message))
+            news, self._news = self._news, {}
+            users, self._users = self._users, set()
+            try:
+                message = _encode(_Message(self._me, news, list(users)))
+                await self._link.ask(partial(self._publish, message))
+            except Exception as error:
+                self._link.tell(error)
 
     async def _publish(self, message: bytes, client: Redis) -> None:
         await client.publish(self._channel, message)
 
     async def _listen(self) -> None:
         while True:
-            with suppress(RedisError, OSError, TimeoutError):
+            try:
                 async with self._subscribed() as channel:
                     self._is_whole = True
                     self._tell(Missed())
                     await self._hear(channel)
-            self._is_whole = False
+            except Exception as error:
+                self._link.tell(error)
+            finally:
+                self._is_whole = False
             await asyncio.sleep(_AGAIN_S)
 
     @asynccontextmanager

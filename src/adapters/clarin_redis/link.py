@@ -10,32 +10,49 @@ from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as NotInTime
 
 CONNECT_S = 0.1
 _CALL_S = 0.05
 _REST_S = 2.0
 _CALLS_MAX = 32  # Each has a connection, and one more does without: to be busy is no failure.
+_SILENT_S = 60.0
+_OUTAGES = (NotConnected, NotInTime, OSError, TimeoutError)
 
 T = TypeVar("T")
 
 Told = Callable[[bool], None]
+Failed = Callable[[Exception], None]
 
 
-def _tell_nobody(_: bool) -> None:
+def _tell_nobody(_: object) -> None:
     pass
 
 
 class RedisLink:
-    """Asks a Redis; raises nothing. `changed` hears when it begins or ends to answer."""
+    """Asks a Redis; raises nothing.
 
-    def __init__(self, url: str, *, changed: Told = _tell_nobody, call_s: float = _CALL_S) -> None:
+    `changed` hears when it begins or ends to answer, `failed` of errors that nobody expected.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        changed: Told = _tell_nobody,
+        failed: Failed = _tell_nobody,
+        call_s: float = _CALL_S,
+    ) -> None:
         self._url = url
         self._call_s = call_s
         self._changed = changed
+        self._failed = failed
         self._client: Redis | None = None
         self._rests_until = 0.0
         self._is_up = False
+        self._silent_until = 0.0
         self._calls = 0
 
     async def __aenter__(self) -> Self:
@@ -79,15 +96,23 @@ class RedisLink:
                 answer = await work(self._client)
         except ResponseError:  # It lives, and is full, or keeps something else under that key.
             answer = None
-        except (RedisError, OSError, TimeoutError):
+        except Exception as error:
             self._rests_until = now + _REST_S
             self._become(is_up=False)
+            self.tell(error)
             return None
         finally:
             self._calls -= 1
         self._rests_until = 0.0
         self._become(is_up=True)
         return answer
+
+    def tell(self, error: Exception) -> None:
+        """Tell of an error that is no outage, a fault of the client or of ours; once a minute."""
+        now = asyncio.get_running_loop().time()
+        if not isinstance(error, _OUTAGES) and now >= self._silent_until:
+            self._silent_until = now + _SILENT_S
+            self._failed(error)
 
     async def ping(self) -> bool:
         """Return whether it answers now."""

@@ -18,7 +18,7 @@ from clarin_redis import RedisCache, RedisLink, RedisPublisher
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
-from clarin_server.log import log_failure
+from clarin_server.log import log_failure, log_redis_failure
 from clarin_server.metrics import Metrics
 from clarin_server.plugins import connect_storage
 from clarin_server.services import Services
@@ -38,7 +38,12 @@ class Container(containers.DeclarativeContainer):
     metrics = providers.Singleton(Metrics)
     is_alone = providers.Callable(lambda url: url.startswith("memory"), storage_url)
     has_redis = providers.Callable(lambda url: "yes" if url else "no", redis_url)
-    link = providers.Singleton(RedisLink, redis_url, changed=metrics.provided.redis_answers)
+    link = providers.Singleton(
+        RedisLink,
+        redis_url,
+        changed=metrics.provided.redis_answers,
+        failed=providers.Object(log_redis_failure),
+    )
     publisher = providers.Selector(
         has_redis,
         yes=providers.Singleton(RedisPublisher, link),

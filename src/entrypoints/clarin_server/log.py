@@ -103,6 +103,11 @@ def log_failure(error: Exception, account_id: AccountId | None) -> None:
         log.error("following the log failed", exc_info=error, account_id=account_id)
 
 
+def log_redis_failure(error: Exception) -> None:
+    """Say that talking to Redis failed for another reason than that it is away."""
+    structlog.get_logger(component="REDIS").error("talking to Redis failed", exc_info=error)
+
+
 def keep_known_fields(_: object, __: str, event: EventDict) -> EventDict:
     """Withhold the values of fields that are not on the list."""
     for name in event:
