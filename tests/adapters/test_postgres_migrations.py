@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -10,9 +11,9 @@ import pytest
 
 from clarin_core.errors import Invalid, Unavailable
 from clarin_embedded import EmbeddedPostgres
-from clarin_postgres import PostgresSetupError, PostgresStorage, migrate
+from clarin_postgres import PostgresSetupError, PostgresStorage, identify, migrate
 from clarin_postgres.migrations import Step, steps
-from support.databases import drop_database, fresh_database
+from support.databases import drop_database, fresh_database, in_database
 
 TABLES = """
     select c.table_name, c.column_name, c.data_type, c.is_nullable, c.column_default
@@ -44,6 +45,11 @@ async def run(address: str, *statements: str) -> None:
         await connection.close()
 
 
+def in_schema(address: str, name: str) -> str:
+    sign = "&" if "?" in address else "?"
+    return f"{address}{sign}options=-csearch_path%3D{name}"
+
+
 async def shape(address: str) -> list[list[tuple[object, ...]]]:
     """Return all that the steps make."""
     connection = await asyncpg.connect(address)
@@ -57,6 +63,31 @@ async def shape(address: str) -> list[list[tuple[object, ...]]]:
 async def open_storage(address: str) -> None:
     async with PostgresStorage(address, clock=lambda: datetime.now(UTC)):
         pass
+
+
+def test_a_database_is_known_by_more_than_its_address(
+    empty: str, database: str, postgres: EmbeddedPostgres, template: str
+) -> None:
+    """Each has an identity, a copy too, and a schema; it is the same after a new name."""
+
+    async def story() -> None:
+        copy = await fresh_database(postgres.dsn, template=template)
+        await run(copy, "create schema other")
+        found = [await identify(each) for each in (empty, database, copy)]
+        found.append(await identify(in_schema(copy, "other")))
+        assert len(set(found)) == len(found)
+        name = f"renamed_{uuid4().hex}"
+        await run(postgres.dsn, f"alter database {urlsplit(copy).path[1:]} rename to {name}")
+        renamed = in_database(postgres.dsn, name)
+        assert await identify(renamed) == found[2]
+        await drop_database(postgres.dsn, renamed)
+
+    asyncio.run(story())
+
+
+def test_a_server_that_is_away_has_no_identity(postgres: EmbeddedPostgres) -> None:
+    with pytest.raises(Unavailable):
+        asyncio.run(identify("postgresql://ana@127.0.0.1:1/clarin"))
 
 
 def test_every_step_is_a_file_with_the_next_number() -> None:

@@ -14,7 +14,7 @@ from clarin_core.ports.cache import Cache
 from clarin_core.testing import CacheContract
 from clarin_core.testing.cache import KEY, entry
 from clarin_embedded import EmbeddedValkey
-from clarin_redis import RedisCache, RedisLink
+from clarin_redis import Realm, RedisCache, RedisLink
 
 SECRET = b"a secret of the tests, long enough"
 OTHER = CacheKey(AccountId(7), "lead", "9")
@@ -32,10 +32,14 @@ URL = ""
 PATIENCE_S = 5  # A busy machine must not make a law fail.
 
 
+def new_realm() -> Realm:
+    return Realm(SECRET, token_hex(6))
+
+
 @asynccontextmanager
-async def opened(secret: bytes = SECRET, prefix: str | None = None) -> AsyncIterator[RedisCache]:
+async def opened(realm: Realm | None = None) -> AsyncIterator[RedisCache]:
     async with RedisLink(URL, call_s=PATIENCE_S) as link:
-        yield RedisCache(link, secret, prefix=prefix or f"test:{token_hex(6)}:")
+        yield RedisCache(link, realm or new_realm())
 
 
 class TestRedisCache(CacheContract):
@@ -76,9 +80,9 @@ def test_what_is_not_as_it_was_put_is_a_miss_and_goes(spoil: Spoil) -> None:
     """R22: cut short, from another key, changed by one bit, or something else altogether."""
 
     async def story() -> None:
-        prefix = f"test:{token_hex(6)}:"
-        async with opened(prefix=prefix) as cache, Redis.from_url(URL) as client:
-            name, other = prefix + KEY.text, prefix + OTHER.text
+        realm = new_realm()
+        async with opened(realm) as cache, Redis.from_url(URL) as client:
+            name, other = (realm.name(key.text) for key in (KEY, OTHER))
             await cache.put(KEY, entry(5))
             await cache.put(OTHER, entry(6))
             await spoil(client, name, other)
@@ -90,14 +94,39 @@ def test_what_is_not_as_it_was_put_is_a_miss_and_goes(spoil: Spoil) -> None:
     asyncio.run(story())
 
 
-def test_another_secret_opens_nothing() -> None:
-    """Whoever shares the Redis but not the service cannot tell what is true."""
+NEIGHBOURS = {
+    "secret": Realm(b"x" * 32, "one"),
+    "database": Realm(SECRET, "other"),
+}
+
+
+@pytest.mark.parametrize("neighbour", NEIGHBOURS.values(), ids=NEIGHBOURS)
+def test_neighbours_in_a_redis_keep_what_they_put(neighbour: Realm) -> None:
+    """Another installation, by secret or database."""
 
     async def story() -> None:
-        prefix = f"test:{token_hex(6)}:"
-        async with opened(prefix=prefix) as ours, opened(b"x" * 32, prefix) as theirs:
-            await theirs.put(KEY, entry(5))
-            assert await ours.get(KEY) is None
+        async with opened(Realm(SECRET, "one")) as ours, opened(neighbour) as theirs:
+            await ours.put(KEY, entry(5))
+            await theirs.put(KEY, entry(6))
+            assert await ours.get(KEY) == entry(5)
+            assert await theirs.get(KEY) == entry(6)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("stranger", [Realm(b"x" * 32, "one"), Realm(SECRET, "other")])
+def test_what_others_put_under_our_key_is_a_miss(stranger: Realm) -> None:
+    """Whoever shares the Redis, but not secret and database, cannot tell what is true."""
+
+    async def story() -> None:
+        realm = Realm(SECRET, token_hex(6))
+        name = realm.name(KEY.text)
+        async with opened(realm) as cache, Redis.from_url(URL) as client:
+            await cache.put(KEY, entry(5))
+            content = realm.opened(name, await client.get(name))
+            assert content is not None
+            await client.set(name, stranger.sealed(name, content))
+            assert await cache.get(KEY) is None
 
     asyncio.run(story())
 
@@ -107,7 +136,7 @@ def test_a_server_that_is_not_there_is_a_miss() -> None:
 
     async def story() -> None:
         async with RedisLink("redis://127.0.0.1:1") as link:
-            cache = RedisCache(link, SECRET)
+            cache = RedisCache(link, new_realm())
             for _ in range(100):
                 await cache.put(KEY, entry(1))
                 assert await cache.get(KEY) is None

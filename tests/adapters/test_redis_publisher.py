@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from secrets import token_hex
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -13,7 +14,7 @@ from clarin_core.ports.event_publisher import Hint, Missed, News
 from clarin_core.testing import EventPublisherContract
 from clarin_core.testing.event_publisher import Publishers, until
 from clarin_embedded import EmbeddedValkey
-from clarin_redis import RedisLink, RedisPublisher
+from clarin_redis import Realm, RedisLink, RedisPublisher
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,6 +29,7 @@ URL = ""
 PATIENCE_S = 5  # A busy machine must not make a law fail.
 
 
+SECRET = b"a secret of the tests, long enough"
 Failed = Callable[[Exception], None]
 
 
@@ -35,13 +37,17 @@ def fail(error: Exception) -> None:
     raise error
 
 
+def new_realm() -> Realm:
+    return Realm(SECRET, token_hex(6))
+
+
 @asynccontextmanager
-async def pair(channel: str | None = None, *, failed: Failed = fail) -> AsyncIterator[Publishers]:
-    name = channel or f"test:{token_hex(6)}"
+async def pair(realm: Realm | None = None, *, failed: Failed = fail) -> AsyncIterator[Publishers]:
+    realm = realm or new_realm()
     async with (
         RedisLink(URL, call_s=PATIENCE_S, failed=failed) as link,
-        RedisPublisher(link, channel=name) as one,
-        RedisPublisher(link, channel=name) as other,
+        RedisPublisher(link, realm) as one,
+        RedisPublisher(link, realm) as other,
     ):
         await until(lambda: one.is_whole and other.is_whole)
         yield one, other
@@ -71,19 +77,71 @@ def test_a_flood_is_gathered_and_its_end_is_heard() -> None:
     asyncio.run(story())
 
 
-def test_strange_words_on_the_channel_are_passed_over() -> None:
-    """Whoever shares the Redis may say what they like."""
+UNTRUE = msgspec.msgpack.encode(["somebody", {1: 2**63}, []])
+Stranger = Callable[[str], Realm]
+STRANGERS: dict[str, Stranger] = {
+    "secret": lambda database: Realm(b"x" * 32, database),
+    "database": lambda database: Realm(SECRET, f"{database} or other"),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
+def test_what_strangers_say_on_the_channel_is_passed_over(stranger: Stranger) -> None:
+    """Whoever shares the Redis may say what they like; no number of theirs casts doubt."""
 
     async def story() -> None:
-        channel = f"test:{token_hex(6)}"
-        async with asyncio.timeout(20), pair(channel) as (one, other), Redis.from_url(URL) as them:
+        database = token_hex(6)
+        realm = Realm(SECRET, database)
+        channel = realm.name("hints")
+        moved = realm.sealed(realm.name("elsewhere"), UNTRUE)
+        forged = stranger(database).sealed(channel, UNTRUE)
+        said = (b"", b"hola", UNTRUE, b"x" * 16 + UNTRUE, forged, moved)
+        async with asyncio.timeout(20), pair(realm) as (one, other), Redis.from_url(URL) as them:
             heard: list[Hint] = []
             with other.heard_by(heard.append):
-                for said in (b"", b"hola", b"\xc0", b"\x93\xa1a\x80\x90x"):
-                    await them.publish(channel, said)
+                for message in said:
+                    await them.publish(channel, message)
                 one.announce(News(AccountId(1), 1))
                 await until(lambda: bool(heard))
             assert heard == [News(AccountId(1), 1)]
+
+    asyncio.run(story())
+
+
+def test_what_another_version_says_is_passed_over() -> None:
+    """It is ours, in a shape that is not: the connection stays, and the next hint is heard."""
+
+    async def story() -> None:
+        realm, heard = new_realm(), list[Hint]()
+        channel = realm.name("hints")
+        async with asyncio.timeout(20), pair(realm) as (one, other), Redis.from_url(URL) as them:
+            with other.heard_by(heard.append):
+                for shape in (b"", msgspec.msgpack.encode({"sender": "x"})):
+                    await them.publish(channel, realm.sealed(channel, shape))
+                one.announce(News(AccountId(1), 1))
+                await until(lambda: bool(heard))
+            assert heard == [News(AccountId(1), 1)]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
+def test_installations_that_share_a_redis_do_not_hear_each_other(stranger: Stranger) -> None:
+    """Another secret, or another database with the same one."""
+
+    async def story() -> None:
+        database, ours, theirs = token_hex(6), list[Hint](), list[Hint]()
+        async with (
+            asyncio.timeout(20),
+            pair(Realm(SECRET, database)) as (one, other),
+            pair(stranger(database)) as (their_one, their_other),
+        ):
+            with other.heard_by(ours.append), their_other.heard_by(theirs.append):
+                one.announce(News(AccountId(1), 1))
+                await until(lambda: bool(ours))
+                their_one.announce(News(AccountId(2), 2))
+                await until(lambda: bool(theirs))
+            assert (ours, theirs) == ([News(AccountId(1), 1)], [News(AccountId(2), 2)])
 
     asyncio.run(story())
 
@@ -146,7 +204,7 @@ def test_it_can_be_closed_at_any_moment() -> None:
     async def story() -> None:
         async with asyncio.timeout(20), RedisLink(URL, call_s=PATIENCE_S) as link:
             for turns in (*range(60), 100, 200, 400):
-                async with RedisPublisher(link, channel=f"test:{token_hex(6)}"):
+                async with RedisPublisher(link, new_realm()):
                     for _ in range(turns):
                         await asyncio.sleep(0)
 

@@ -3,31 +3,35 @@
 import asyncio
 import re
 from dataclasses import fields
+from secrets import token_hex
 from typing import get_type_hints
 
 import pytest
 from structlog.testing import capture_logs
 
+from clarin_core.domain.ids import AccountId
 from clarin_core.errors import RateLimited
+from clarin_core.ports.event_publisher import Hint, News
+from clarin_core.testing.cache import KEY, entry
+from clarin_core.testing.event_publisher import until
 from clarin_embedded import EmbeddedValkey
 from clarin_server.container import Container
 from clarin_server.errors import CannotStart
 from clarin_server.plugins import installed_storages
+from clarin_server.progress import Progress
 from clarin_server.runtime import running
 from clarin_server.services import Services
 from clarin_server.settings import Settings, read_settings
+from clarin_server.start import _prepared
+from clarin_server.worker import HandOver, container_for
 
 SECRET = b"a secret of the tests, long enough"
+NEWS = News(AccountId(1), 1)
 
 
-def container_of(
-    storage_url: str = "memory", settings: Settings | None = None, redis_url: str = ""
-) -> Container:
+def container_of(storage_url: str = "memory", settings: Settings | None = None) -> Container:
     return Container(
-        settings=settings or Settings(),
-        storage_url=storage_url,
-        redis_url=redis_url,
-        signing_secret=SECRET,
+        settings=settings or Settings(), storage_url=storage_url, signing_secret=SECRET
     )
 
 
@@ -79,12 +83,61 @@ def test_an_address_that_a_storage_refuses_is_told() -> None:
         container_of("memory://somewhere").storage()
 
 
+def beside(redis_url: str, secret: bytes, database: str) -> Container:
+    """Return the graph of a process that was told of a Redis, a secret and a database."""
+    told = HandOver(
+        number=0,
+        storage_url="memory",
+        storage_id=database,
+        redis_url=redis_url,
+        signing_secret=secret,
+    )
+    return container_for(Settings(), told)
+
+
+def test_processes_of_an_installation_share_what_is_in_redis(valkey: EmbeddedValkey) -> None:
+    """One secret and one database: they hear each other, and find what the other kept."""
+
+    async def story() -> None:
+        database, heard = token_hex(6), list[Hint]()
+        one, other = (beside(valkey.url, SECRET, database) for _ in range(2))
+        async with asyncio.timeout(20), running(one), running(other):
+            await until(lambda: other.publisher().is_whole)
+            with other.publisher().heard_by(heard.append):
+                while NEWS not in heard:
+                    one.publisher().announce(NEWS)
+                    await asyncio.sleep(0)
+            while await other.far().get(KEY) is None:
+                await one.far().put(KEY, entry(5))
+                await asyncio.sleep(0)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("secret", "database"), [(b"x" * 32, "one"), (SECRET, "other")])
+def test_installations_share_nothing_in_redis(secret: bytes, database: str) -> None:
+    """Another secret is enough, and so is another database."""
+    one, other = (beside("redis://nowhere", *key) for key in ((SECRET, "one"), (secret, database)))
+    assert one.realm().name("hints") != other.realm().name("hints")
+
+
+def test_a_start_finds_out_which_storage_it_has() -> None:
+    """Two that begin with the same settings in memory are two installations."""
+    settings = Settings(storage="memory")
+
+    async def storage_id() -> str:
+        async with _prepared(settings, Progress(settings)) as told:
+            return told.storage_id
+
+    assert asyncio.run(storage_id()) != asyncio.run(storage_id())
+
+
 def test_what_nobody_expected_of_redis_is_logged(valkey: EmbeddedValkey) -> None:
     """With its trace, under the name of the part."""
 
     async def story() -> None:
         error = LookupError("of the client")
-        async with container_of(redis_url=valkey.url).link() as link:
+        async with beside(valkey.url, SECRET, "any").link() as link:
             with capture_logs() as said:
                 link.tell(error)
             assert said == [

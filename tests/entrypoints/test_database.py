@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from clarin_postgres import identify
+from clarin_security import system_random
 from clarin_server import database
-from clarin_server.database import ready_storage
+from clarin_server.database import identity_of, ready_storage
 from clarin_server.errors import CannotStart
 from clarin_server.settings import Settings
 
@@ -28,6 +30,20 @@ def ready(settings: Settings) -> tuple[str, list[str]]:
 
 def test_storage_in_memory_is_ready_without_a_word() -> None:
     assert ready(Settings(storage="memory")) == ("memory", [])
+
+
+def test_what_shares_a_redis_is_told_apart(database: str) -> None:
+    """Storage in memory is each process's own, of others the database counts or the address."""
+
+    async def told(url: str) -> str:
+        return await identity_of(url, system_random)
+
+    async def story() -> None:
+        assert await told("memory") != await told("memory")
+        assert await told(database) == await identify(database) == await told(database)
+        assert await told("other://one") == await told("other://one") != await told("other://two")
+
+    asyncio.run(story())
 
 
 def test_a_database_that_does_not_answer_is_given_time_and_then_named(

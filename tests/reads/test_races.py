@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from secrets import token_bytes, token_hex
+from secrets import token_bytes
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from clarin_core.reads.feed import Stream
 from clarin_core.reads.flights import Flights
 from clarin_embedded import EmbeddedValkey
 from clarin_memory import MemoryCache
-from clarin_redis import RedisCache, RedisLink
+from clarin_redis import Realm, RedisCache, RedisLink
 from support.races import MOVES, Step, now, processes
 
 STEPS = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 1)), min_size=12, max_size=60)
@@ -67,7 +67,7 @@ def test_nor_with_a_real_far_cache(valkey: EmbeddedValkey) -> None:
 
     async def over_redis(steps: list[Step]) -> None:
         async with RedisLink(valkey.url, call_s=5) as link:
-            await play(steps, RedisCache(link, token_bytes(32), prefix=f"test:{token_hex(6)}:"))
+            await play(steps, RedisCache(link, Realm(token_bytes(32), "test")))
 
     @settings(max_examples=60, deadline=None, database=None)
     @given(steps=STEPS)

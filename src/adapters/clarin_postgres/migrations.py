@@ -1,6 +1,7 @@
 """The schema: numbered steps forward, each once and in a transaction of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from importlib.resources import files
 from typing import NamedTuple
@@ -30,6 +31,9 @@ _IS_THERE = """-- migrations.is_there
     select to_regclass('schema_migrations') is not null as is_there"""
 _APPLIED = """-- migrations.applied
     select m.number, m.sha256 from schema_migrations m order by m.number"""
+_IDENTITY = """-- migrations.identity
+    select concat_ws('/', s.system_identifier, d.oid, current_schema())
+    from pg_control_system() s, pg_database d where d.datname = current_database()"""
 _RECORD = "insert into schema_migrations (number, name, sha256) values ($1, $2, $3)"
 
 
@@ -67,23 +71,25 @@ async def migrate(
 
     Raises PostgresSetupError with what helps, or Unavailable when the server does not answer.
     """
-    try:
-        connection: asyncpg.Connection[Row] = await asyncpg.connect(
-            dsn, timeout=CONNECT_S, server_settings={"application_name": "clarin-migrate"}
-        )
-    except (*DRIVER_ERRORS, ValueError) as error:
-        raise refusal(error) from None
-    try:
-        await _migrate(connection, steps() if wanted is None else wanted, say)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise PostgresSetupError(
-            f"The user of the database may not prepare it ({error.args[0]}). "
-            "Migrate as the owner of the database."
-        ) from None
-    except DRIVER_ERRORS as error:
-        raise translated(error, "migrate") from error
-    finally:
-        await connection.close(timeout=CONNECT_S)
+    async with _connected(dsn, "migrate") as connection:
+        try:
+            await _migrate(connection, steps() if wanted is None else wanted, say)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise PostgresSetupError(
+                f"The user of the database may not prepare it ({error.args[0]}). "
+                "Migrate as the owner of the database."
+            ) from None
+
+
+async def identify(dsn: str) -> str:
+    """Return what tells a database from all others, the same by whatever address it is reached.
+
+    Server, database and schema. It stays when a standby takes over; a copy of a server's files
+    has it, too, while a dump that was restored has one of its own. Raises like `migrate`.
+    """
+    async with _connected(dsn, "identify") as connection:
+        identity: str = await connection.fetchval(_IDENTITY)
+        return identity
 
 
 async def check_schema(line: Line) -> None:
@@ -94,6 +100,23 @@ async def check_schema(line: Line) -> None:
         raise PostgresSetupError(
             f"The database lacks {', '.join(step.name for step in pending)}: run clarin migrate."
         )
+
+
+@asynccontextmanager
+async def _connected(dsn: str, task: str) -> "AsyncIterator[asyncpg.Connection[Row]]":
+    """Connect once, for a task, as the user of the address."""
+    try:
+        connection: asyncpg.Connection[Row] = await asyncpg.connect(
+            dsn, timeout=CONNECT_S, server_settings={"application_name": f"clarin-{task}"}
+        )
+    except (*DRIVER_ERRORS, ValueError) as error:
+        raise refusal(error) from None
+    try:
+        yield connection
+    except DRIVER_ERRORS as error:
+        raise translated(error, task) from error
+    finally:
+        await connection.close(timeout=CONNECT_S)
 
 
 async def _migrate(

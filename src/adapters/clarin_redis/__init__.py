@@ -3,5 +3,6 @@
 from clarin_redis.cache import RedisCache
 from clarin_redis.event_publisher import RedisPublisher
 from clarin_redis.link import RedisLink
+from clarin_redis.realm import Realm
 
-__all__ = ["RedisCache", "RedisLink", "RedisPublisher"]
+__all__ = ["Realm", "RedisCache", "RedisLink", "RedisPublisher"]

@@ -1,11 +1,9 @@
 """A cache in Redis, which several processes share.
 
-Whoever can write to that Redis must not be able to tell us what is true. So each value is sealed
-with a secret of the service over its key and all of it: one that was cut short, moved to another
-key or made by somebody else is a miss, and goes.
+Whoever can write to that Redis must not be able to tell us what is true: values are sealed, and
+one that does not open is a miss, and goes.
 """
 
-import hmac
 from collections.abc import Awaitable
 from datetime import timedelta
 from hashlib import blake2b
@@ -16,9 +14,10 @@ import msgspec
 from clarin_core.domain.cache import CacheKey, Entry
 from clarin_core.ports.cache import Cache
 from clarin_redis.link import RedisLink
+from clarin_redis.realm import SEAL_BYTES, Realm
 
 # The seal, the event's number (8 bytes, big-endian), a digest of the history, then the entry.
-_SEAL, _SEQ, _EPOCH = 16, 8, 8
+_SEAL, _SEQ, _EPOCH = SEAL_BYTES, 8, 8
 _HEAD = _SEAL + _SEQ + _EPOCH
 # Numbers of 64 bits are compared by halves: those of Lua are doubles.
 _PUT_UNLESS_NEWER = f"""
@@ -38,20 +37,14 @@ _decode = msgspec.msgpack.Decoder(Entry).decode
 
 
 class RedisCache(Cache):
-    """Keeps entries for `ttl`; keys begin with `prefix`, so that a Redis can serve others too."""
+    """Keeps entries for `ttl`."""
 
     def __init__(
-        self,
-        link: RedisLink,
-        secret: bytes,
-        *,
-        ttl: timedelta = timedelta(minutes=5),
-        prefix: str = "",
+        self, link: RedisLink, realm: Realm, *, ttl: timedelta = timedelta(minutes=5)
     ) -> None:
         self._link = link
-        self._secret = blake2b(secret, digest_size=32, person=b"clarin.cache").digest()
+        self._realm = realm
         self._ttl_ms = ttl // timedelta(milliseconds=1)
-        self._prefix = prefix
 
     async def get(self, key: CacheKey) -> Entry | None:
         """Return what is kept, None for a miss."""
@@ -75,24 +68,15 @@ class RedisCache(Cache):
         )
 
     def _name(self, key: CacheKey) -> str:
-        return self._prefix + key.text
+        return self._realm.name(key.text)
 
     def _sealed(self, name: str, entry: Entry) -> bytes:
         epoch = blake2b(entry.epoch.encode(), digest_size=_EPOCH).digest()
-        rest = entry.seq.to_bytes(_SEQ, "big") + epoch + _encode(entry)
-        return self._seal(name, rest) + rest
+        stamp = entry.seq.to_bytes(_SEQ, "big") + epoch
+        return self._realm.sealed(name, stamp + _encode(entry))
 
     def _opened(self, name: str, raw: object) -> Entry | None:
-        if not isinstance(raw, bytes):
+        content = self._realm.opened(name, raw)
+        if content is None:
             return None
-        seal, rest = raw[:_SEAL], raw[_SEAL:]
-        if not hmac.compare_digest(seal, self._seal(name, rest)):
-            return None
-        return _decode(rest[_SEQ + _EPOCH :])
-
-    def _seal(self, name: str, rest: bytes) -> bytes:
-        sealed = blake2b(key=self._secret, digest_size=_SEAL)
-        sealed.update(name.encode())
-        sealed.update(b"\0")
-        sealed.update(rest)
-        return sealed.digest()
+        return _decode(content[_SEQ + _EPOCH :])

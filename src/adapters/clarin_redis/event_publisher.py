@@ -1,9 +1,10 @@
-"""Hints over Redis: one channel that every process speaks into and listens to.
+"""Hints over Redis: one channel that every process of a realm speaks into and listens to.
 
 What happens here is heard here at once, whatever Redis does. For the others it is gathered while
 a message is on its way, and sent in the next one: a busy process sends few messages, each of
 them new. A message that cannot be sent is lost, as hints may be. Who cannot listen says so
-(`is_whole`), and looks at the logs more often; who can again looks at once.
+(`is_whole`), and looks at the logs more often; who can again looks at once. What a stranger says
+on the channel does not open, and is passed over: a number from nowhere would cast doubt for ever.
 """
 
 import asyncio
@@ -29,8 +30,8 @@ from clarin_core.ports.event_publisher import (
     UserChanged,
 )
 from clarin_redis.link import CONNECT_S, RedisLink
+from clarin_redis.realm import Realm
 
-CHANNEL = "clarin:hints"
 _WAITING_MAX = 10_000
 _LISTEN_S = 1.0
 _SILENCE_S = 3.0
@@ -49,11 +50,12 @@ _decode = msgspec.msgpack.Decoder(_Message).decode
 
 
 class RedisPublisher(EventPublisher):
-    """Tells the processes that share a Redis; open while in use."""
+    """Tells the processes that share a Redis and a realm; open while in use."""
 
-    def __init__(self, link: RedisLink, *, channel: str = CHANNEL) -> None:
+    def __init__(self, link: RedisLink, realm: Realm) -> None:
         self._link = link
-        self._channel = channel
+        self._realm = realm
+        self._channel = realm.name("hints")
         self._me = token_hex(8)
         self._listeners: list[Heed] = []
         self._news: dict[AccountId, int] = {}
@@ -117,7 +119,8 @@ class RedisPublisher(EventPublisher):
             users, self._users = self._users, set()
             try:
                 message = _encode(_Message(self._me, news, list(users)))
-                await self._link.ask(partial(self._publish, message))
+                sealed = self._realm.sealed(self._channel, message)
+                await self._link.ask(partial(self._publish, sealed))
             except Exception as error:
                 self._link.tell(error)
 
@@ -162,13 +165,17 @@ class RedisPublisher(EventPublisher):
                 self._take(message["data"])
 
     def _take(self, data: bytes) -> None:
-        try:
-            message = _decode(data)
-        except msgspec.MsgspecError:
-            return  # Somebody else's, on our channel.
-        if message.sender == self._me:
+        message = self._opened(data)
+        if message is None or message.sender == self._me:
             return
         for account_id, seq in message.news.items():
             self._tell(News(account_id, seq))
         for user_id in message.users:
             self._tell(UserChanged(user_id))
+
+    def _opened(self, data: bytes) -> _Message | None:
+        said = self._realm.opened(self._channel, data)
+        try:
+            return None if said is None else _decode(said)
+        except msgspec.MsgspecError:  # Ours, and of another version.
+            return None

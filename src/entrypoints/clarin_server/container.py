@@ -14,7 +14,7 @@ from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
 from clarin_memory import MemoryCache, MemoryPublisher
-from clarin_redis import RedisCache, RedisLink, RedisPublisher
+from clarin_redis import Realm, RedisCache, RedisLink, RedisPublisher
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
@@ -30,6 +30,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     storage_url = providers.Dependency(instance_of=str)
+    storage_id = providers.Dependency(instance_of=str, default="")
     redis_url = providers.Dependency(instance_of=str, default="")
     signing_secret = providers.Dependency(instance_of=bytes)
 
@@ -38,6 +39,7 @@ class Container(containers.DeclarativeContainer):
     metrics = providers.Singleton(Metrics)
     is_alone = providers.Callable(lambda url: url.startswith("memory"), storage_url)
     has_redis = providers.Callable(lambda url: "yes" if url else "no", redis_url)
+    realm = providers.Singleton(Realm, signing_secret, storage_id)
     link = providers.Singleton(
         RedisLink,
         redis_url,
@@ -46,7 +48,7 @@ class Container(containers.DeclarativeContainer):
     )
     publisher = providers.Selector(
         has_redis,
-        yes=providers.Singleton(RedisPublisher, link),
+        yes=providers.Singleton(RedisPublisher, link, realm),
         no=providers.Singleton(MemoryPublisher, is_whole=is_alone),
     )
     hasher = providers.Singleton(Argon2Hasher, waiting_max=PASSWORDS_WAITING_MAX)
@@ -55,7 +57,7 @@ class Container(containers.DeclarativeContainer):
 
     feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
     near = providers.Singleton(MemoryCache, clock)
-    far = providers.Singleton(RedisCache, link, signing_secret)
+    far = providers.Singleton(RedisCache, link, realm)
     caches = providers.Selector(has_redis, yes=providers.List(near, far), no=providers.List(near))
     cached = providers.Singleton(
         CachedStorage, storage, feed, publisher, caches, watch=metrics.provided.cache_read

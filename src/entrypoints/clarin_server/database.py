@@ -6,13 +6,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from clarin_core.errors import Unavailable
+from clarin_core.ports.small import Random
 from clarin_embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
-from clarin_postgres import migrate
+from clarin_postgres import identify, migrate
 from clarin_server.data_folder import make_data_folder
 from clarin_server.errors import CannotStart
 from clarin_server.settings import DATABASE_WAIT_S_MAX, Settings
 
 _TRY_AGAIN_S = 2.0
+_IDENTITY_BYTES = 16
 
 Say = Callable[[str], None]
 
@@ -27,6 +29,16 @@ async def ready_storage(settings: Settings, say: Say) -> AsyncIterator[str]:
         if url.startswith("postgres"):
             await _migrate_with_patience(url, say)
         yield url
+
+
+async def identity_of(url: str, random: Random) -> str:
+    """Return what tells a storage from others that are beside the same Redis.
+
+    Storage in memory is never another process's; of what we do not know the address must do.
+    """
+    if url.startswith("memory"):
+        return random(_IDENTITY_BYTES).hex()
+    return await identify(url) if url.startswith("postgres") else url
 
 
 @asynccontextmanager

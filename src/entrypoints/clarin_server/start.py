@@ -14,7 +14,7 @@ import uvloop
 
 from clarin_security import system_random
 from clarin_server.data_folder import signing_secret
-from clarin_server.database import ready_redis, ready_storage
+from clarin_server.database import identity_of, ready_redis, ready_storage
 from clarin_server.errors import CannotStart
 from clarin_server.http.app import create_app
 from clarin_server.http.serving import listen
@@ -63,7 +63,7 @@ async def _until_stopped(
 
 @asynccontextmanager
 async def _prepared(settings: Settings, progress: Progress) -> AsyncIterator[HandOver]:
-    """Have the servers and the secret ready while inside."""
+    """Have the servers, the secret and what else all processes must know while inside."""
     async with (
         ready_storage(settings, progress.say) as storage_url,
         ready_redis(settings, progress.say) as redis_url,
@@ -71,6 +71,7 @@ async def _prepared(settings: Settings, progress: Progress) -> AsyncIterator[Han
         yield HandOver(
             number=0,
             storage_url=storage_url,
+            storage_id=await identity_of(storage_url, system_random),
             redis_url=redis_url or "",
             signing_secret=signing_secret(settings, system_random),
         )

@@ -32,6 +32,7 @@ class HandOver(Struct, kw_only=True):
 
     number: int
     storage_url: str
+    storage_id: str
     redis_url: str
     signing_secret: bytes
     listening: int | None = None
@@ -42,6 +43,7 @@ def container_for(settings: Settings, hand_over: HandOver) -> Container:
     return Container(
         settings=settings,
         storage_url=hand_over.storage_url,
+        storage_id=hand_over.storage_id,
         redis_url=hand_over.redis_url,
         signing_secret=hand_over.signing_secret,
     )
