@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from secrets import token_hex
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -17,6 +18,7 @@ from clarin_embedded import EmbeddedValkey
 from clarin_redis import Realm, RedisCache, RedisLink
 
 SECRET = b"a secret of the tests, long enough"
+SHAPES = "one"
 OTHER = CacheKey(AccountId(7), "lead", "9")
 
 
@@ -37,9 +39,9 @@ def new_realm() -> Realm:
 
 
 @asynccontextmanager
-async def opened(realm: Realm | None = None) -> AsyncIterator[RedisCache]:
+async def opened(realm: Realm | None = None, shapes: str = SHAPES) -> AsyncIterator[RedisCache]:
     async with RedisLink(URL, call_s=PATIENCE_S) as link:
-        yield RedisCache(link, realm or new_realm())
+        yield RedisCache(link, realm or new_realm(), shapes)
 
 
 class TestRedisCache(CacheContract):
@@ -82,7 +84,7 @@ def test_what_is_not_as_it_was_put_is_a_miss_and_goes(spoil: Spoil) -> None:
     async def story() -> None:
         realm = new_realm()
         async with opened(realm) as cache, Redis.from_url(URL) as client:
-            name, other = (realm.name(key.text) for key in (KEY, OTHER))
+            name, other = (realm.name(SHAPES, key.text) for key in (KEY, OTHER))
             await cache.put(KEY, entry(5))
             await cache.put(OTHER, entry(6))
             await spoil(client, name, other)
@@ -95,17 +97,18 @@ def test_what_is_not_as_it_was_put_is_a_miss_and_goes(spoil: Spoil) -> None:
 
 
 NEIGHBOURS = {
-    "secret": Realm(b"x" * 32, "one"),
-    "database": Realm(SECRET, "other"),
+    "secret": (Realm(b"x" * 32, "one"), SHAPES),
+    "database": (Realm(SECRET, "other"), SHAPES),
+    "version": (Realm(SECRET, "one"), "other"),
 }
 
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS.values(), ids=NEIGHBOURS)
-def test_neighbours_in_a_redis_keep_what_they_put(neighbour: Realm) -> None:
-    """Another installation, by secret or database."""
+def test_neighbours_in_a_redis_keep_what_they_put(neighbour: tuple[Realm, str]) -> None:
+    """Another installation, by secret or database, or a version that keeps other shapes."""
 
     async def story() -> None:
-        async with opened(Realm(SECRET, "one")) as ours, opened(neighbour) as theirs:
+        async with opened(Realm(SECRET, "one")) as ours, opened(*neighbour) as theirs:
             await ours.put(KEY, entry(5))
             await theirs.put(KEY, entry(6))
             assert await ours.get(KEY) == entry(5)
@@ -120,7 +123,7 @@ def test_what_others_put_under_our_key_is_a_miss(stranger: Realm) -> None:
 
     async def story() -> None:
         realm = Realm(SECRET, token_hex(6))
-        name = realm.name(KEY.text)
+        name = realm.name(SHAPES, KEY.text)
         async with opened(realm) as cache, Redis.from_url(URL) as client:
             await cache.put(KEY, entry(5))
             content = realm.opened(name, await client.get(name))
@@ -131,12 +134,28 @@ def test_what_others_put_under_our_key_is_a_miss(stranger: Realm) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("shape", [["one", 5], {"epoch": "one"}, ["one", "five", [], b""]])
+def test_an_entry_of_another_shape_is_a_miss_and_goes(shape: object) -> None:
+    """Ours by the seal, and of a version that kept entries in another way."""
+
+    async def story() -> None:
+        realm = new_realm()
+        name = realm.name(SHAPES, KEY.text)
+        raw = realm.sealed(name, bytes(16) + msgspec.msgpack.encode(shape))
+        async with opened(realm) as cache, Redis.from_url(URL) as client:
+            await client.set(name, raw)
+            assert await cache.get(KEY) is None
+            assert not await client.exists(name)
+
+    asyncio.run(story())
+
+
 def test_a_server_that_is_not_there_is_a_miss() -> None:
     """R12: nothing raises, and nobody waits."""
 
     async def story() -> None:
         async with RedisLink("redis://127.0.0.1:1") as link:
-            cache = RedisCache(link, new_realm())
+            cache = RedisCache(link, new_realm(), SHAPES)
             for _ in range(100):
                 await cache.put(KEY, entry(1))
                 assert await cache.get(KEY) is None

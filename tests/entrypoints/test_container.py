@@ -7,11 +7,13 @@ from secrets import token_hex
 from typing import get_type_hints
 
 import pytest
+from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import RateLimited
 from clarin_core.ports.event_publisher import Hint, News
+from clarin_core.reads.cached import SHAPES
 from clarin_core.testing.cache import KEY, entry
 from clarin_core.testing.event_publisher import until
 from clarin_embedded import EmbeddedValkey
@@ -110,6 +112,8 @@ def test_processes_of_an_installation_share_what_is_in_redis(valkey: EmbeddedVal
             while await other.far().get(KEY) is None:
                 await one.far().put(KEY, entry(5))
                 await asyncio.sleep(0)
+            async with Redis.from_url(valkey.url) as client:
+                assert await client.exists(one.realm().name(SHAPES, KEY.text))
 
     asyncio.run(story())
 

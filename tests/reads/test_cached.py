@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
+from msgspec import defstruct, structs
 
 from clarin_core.domain.actor import Actor
+from clarin_core.domain.cache import lead_key
 from clarin_core.domain.ids import LeadId, UserId
 from clarin_core.domain.leads import LeadView, NewLead
 from clarin_core.domain.paging import PageQuery
@@ -14,7 +16,7 @@ from clarin_core.domain.tags import TagQuery
 from clarin_core.errors import NotFound
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.views import Views
-from clarin_core.reads.cached import CachedStorage
+from clarin_core.reads.cached import CachedStorage, shapes_of
 from clarin_core.reads.feed import Feed
 from clarin_core.testing.tenants import Tenant, settle
 from clarin_core.usecases.leads import LeadUseCases
@@ -56,6 +58,7 @@ class Place:
     def __init__(self, storage: Counting, far: MemoryCache) -> None:
         self.seen: list[str] = []
         self.storage = storage
+        self.near = MemoryCache(now)
         self.far = far
         self._opened = AsyncExitStack()
 
@@ -63,7 +66,7 @@ class Place:
         publisher = MemoryPublisher()
         self.storage._publisher = publisher
         feed = Feed(self.storage, publisher, fail)
-        caches = [MemoryCache(now), self.far]
+        caches = [self.near, self.far]
         cached = CachedStorage(self.storage, feed, publisher, caches, watch=self.seen.append)
         await self._opened.enter_async_context(feed)
         return await self._opened.enter_async_context(cached)
@@ -150,6 +153,41 @@ def test_another_process_finds_what_the_first_one_kept() -> None:
         await other.close()
 
     tell(story)
+
+
+STRANGE = (b"", b"{}", b'{"status": "archived"}', b'{"\xff": 1}')
+
+
+@pytest.mark.parametrize("body", STRANGE)
+def test_what_another_version_kept_is_a_miss_and_is_replaced(body: bytes) -> None:
+    """What this one cannot read is read anew from the storage, and kept as it should be."""
+
+    async def story(place: Place, storage: Storage, tenant: Tenant, lead: LeadView) -> None:
+        other = Place(place.storage, place.far)
+        theirs = (await other.open()).views(tenant.id)
+        key = lead_key(tenant.id, lead.id)
+        kept = await place.near.get(key)
+        assert kept is not None
+        for cache in (other.near, other.far):
+            await cache.put(key, structs.replace(kept, body=body))
+        assert [await theirs.lead(lead.id) for _ in range(2)] == [lead, lead]
+        assert other.seen == ["storage", "near"]
+        assert await other.far.get(key) == kept
+        await other.close()
+
+    tell(story)
+
+
+def test_the_name_of_shapes_tells_them_apart() -> None:
+    """One more field, or another type of one, is another version."""
+    kept = [
+        defstruct("Kept", [("name", str)]),
+        defstruct("Kept", [("name", bytes)]),
+        defstruct("Kept", [("name", str), ("age", int)]),
+        defstruct("Kept", [("name", str), ("age", int, 0)]),
+    ]
+    assert len({shapes_of(each) for each in kept}) == len(kept)
+    assert shapes_of(kept[0]) == shapes_of(defstruct("Kept", [("name", str)]))
 
 
 def test_lists_are_kept_by_what_was_asked() -> None:

@@ -67,7 +67,7 @@ def test_nor_with_a_real_far_cache(valkey: EmbeddedValkey) -> None:
 
     async def over_redis(steps: list[Step]) -> None:
         async with RedisLink(valkey.url, call_s=5) as link:
-            await play(steps, RedisCache(link, Realm(token_bytes(32), "test")))
+            await play(steps, RedisCache(link, Realm(token_bytes(32), "test"), ""))
 
     @settings(max_examples=60, deadline=None, database=None)
     @given(steps=STEPS)

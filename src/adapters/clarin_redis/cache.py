@@ -1,7 +1,9 @@
 """A cache in Redis, which several processes share.
 
 Whoever can write to that Redis must not be able to tell us what is true: values are sealed, and
-one that does not open is a miss, and goes.
+one that does not open is a miss, and goes. Versions that keep other shapes, as two do while nodes
+are upgraded one after the other, have keys of their own; what cannot be read all the same is a
+miss, too.
 """
 
 from collections.abc import Awaitable
@@ -37,13 +39,14 @@ _decode = msgspec.msgpack.Decoder(Entry).decode
 
 
 class RedisCache(Cache):
-    """Keeps entries for `ttl`."""
+    """Keeps entries for `ttl`; `shapes` names the shapes of all that is kept."""
 
     def __init__(
-        self, link: RedisLink, realm: Realm, *, ttl: timedelta = timedelta(minutes=5)
+        self, link: RedisLink, realm: Realm, shapes: str, *, ttl: timedelta = timedelta(minutes=5)
     ) -> None:
         self._link = link
         self._realm = realm
+        self._shapes = shapes
         self._ttl_ms = ttl // timedelta(milliseconds=1)
 
     async def get(self, key: CacheKey) -> Entry | None:
@@ -68,7 +71,7 @@ class RedisCache(Cache):
         )
 
     def _name(self, key: CacheKey) -> str:
-        return self._realm.name(key.text)
+        return self._realm.name(self._shapes, key.text)
 
     def _sealed(self, name: str, entry: Entry) -> bytes:
         epoch = blake2b(entry.epoch.encode(), digest_size=_EPOCH).digest()
@@ -79,4 +82,7 @@ class RedisCache(Cache):
         content = self._realm.opened(name, raw)
         if content is None:
             return None
-        return _decode(content[_SEQ + _EPOCH :])
+        try:
+            return _decode(content[_SEQ + _EPOCH :])
+        except msgspec.MsgspecError:
+            return None

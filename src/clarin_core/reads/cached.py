@@ -50,9 +50,23 @@ _lead = msgspec.json.Decoder(LeadView).decode
 _pipelines = msgspec.json.Decoder(Page[Pipeline]).decode
 _tags = msgspec.json.Decoder(Page[Tag]).decode
 
+
+def _digest(value: object) -> str:
+    return blake2b(_encode(value), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def shapes_of(*types: object) -> str:
+    """Return a digest of types, which is another one when any of their shapes is."""
+    return _digest(msgspec.json.schema_components(types))
+
+
+SHAPES = shapes_of(Entry, LeadView, Page[Pipeline], Page[Tag])
+"""Names the shapes of all that is kept: versions with other ones shall not share a cache."""
+
 T = TypeVar("T")
 
 Read = tuple[Sequence[str], bytes]
+Decode = Callable[[bytes], T]
 Watch = Callable[[str], None]
 
 
@@ -86,24 +100,30 @@ class ReadThrough:
         self._known.move_to_end(account_id)
         return known
 
-    async def read(self, key: CacheKey, load: Callable[[], Awaitable[Read]]) -> bytes:
+    async def read(
+        self, key: CacheKey, decode: Decode[T], load: Callable[[], Awaitable[Read]]
+    ) -> T:
         """Return a kept read that counts, else what is loaded now, which is then kept."""
         known = self.knowledge(key.account_id)
         await known.open()
-        near = await self._caches[0].get(key)
-        if near is not None and known.allows(near):
+        near = _held(await self._caches[0].get(key), known, decode)
+        if near is not None:
             self._watch("near")
-            return near.body
-        fetch = self._fetch(key, known, load)
-        return (await self._flights.join(key, fetch, counts=known.allows)).body
+            return near
+        fetch = self._fetch(key, known, decode, load)
+        return decode((await self._flights.join(key, fetch, counts=known.allows)).body)
 
     def _fetch(
-        self, key: CacheKey, known: Knowledge, load: Callable[[], Awaitable[Read]]
+        self,
+        key: CacheKey,
+        known: Knowledge,
+        decode: Decode[T],
+        load: Callable[[], Awaitable[Read]],
     ) -> Callable[[], Awaitable[Entry]]:
         async def fetch() -> Entry:
             for place, cache in enumerate(self._caches[1:], 1):
                 found = await cache.get(key)
-                if found is not None and known.allows(found):
+                if found is not None and _held(found, known, decode) is not None:
                     await self._keep(key, found, self._caches[:place])
                     self._watch("far")
                     return found
@@ -121,6 +141,16 @@ class ReadThrough:
     async def _keep(self, key: CacheKey, entry: Entry, caches: Sequence[Cache]) -> None:
         for cache in caches:
             await cache.put(key, entry)
+
+
+def _held(entry: Entry | None, known: Knowledge, decode: Decode[T]) -> T | None:
+    """Return what an entry holds, None unless it counts and this version can read it."""
+    if entry is None or not known.allows(entry):
+        return None
+    try:
+        return decode(entry.body)
+    except ValueError:  # All that a decoder raises, also for bytes that are no text.
+        return None
 
 
 class _Kept(NamedTuple):
@@ -197,7 +227,7 @@ class CachedViews(_Rest[Views]):
             lead = await self._inner.lead(lead_id)
             return names_in_lead(lead), _encode(lead)
 
-        return _lead(await self._through.read(lead_key(self._account_id, lead_id), load))
+        return await self._through.read(lead_key(self._account_id, lead_id), _lead, load)
 
     async def pipelines(self, query: PageQuery) -> Page[Pipeline]:
         """Return pipelines with their stages by position and id."""
@@ -205,7 +235,7 @@ class CachedViews(_Rest[Views]):
         async def load() -> Read:
             return (PIPELINES,), _encode(await self._inner.pipelines(query))
 
-        return _pipelines(await self._through.read(self._key(PIPELINES, query), load))
+        return await self._through.read(self._key(PIPELINES, query), _pipelines, load)
 
     async def tags(self, query: TagQuery) -> Page[Tag]:
         """Return tags by name without regard to case; what a search finds is not kept."""
@@ -215,13 +245,12 @@ class CachedViews(_Rest[Views]):
         async def load() -> Read:
             return (TAGS,), _encode(await self._inner.tags(query))
 
-        return _tags(await self._through.read(self._key(TAGS, query), load))
+        return await self._through.read(self._key(TAGS, query), _tags, load)
 
     def _key(self, kind: str, query: PageQuery) -> CacheKey:
         if query == type(query)():
             return CacheKey(self._account_id, kind)
-        digest = blake2b(_encode(query), digest_size=_DIGEST_BYTES).hexdigest()
-        return CacheKey(self._account_id, kind, digest)
+        return CacheKey(self._account_id, kind, _digest(query))
 
 
 class CachedStorage(_Rest[Storage]):

@@ -3,7 +3,7 @@
 from dependency_injector import containers, providers
 
 from clarin_core.domain.sign_in import TryLimit
-from clarin_core.reads.cached import CachedStorage
+from clarin_core.reads.cached import SHAPES, CachedStorage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
@@ -57,7 +57,7 @@ class Container(containers.DeclarativeContainer):
 
     feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
     near = providers.Singleton(MemoryCache, clock)
-    far = providers.Singleton(RedisCache, link, realm)
+    far = providers.Singleton(RedisCache, link, realm, SHAPES)
     caches = providers.Selector(has_redis, yes=providers.List(near, far), no=providers.List(near))
     cached = providers.Singleton(
         CachedStorage, storage, feed, publisher, caches, watch=metrics.provided.cache_read
