@@ -120,7 +120,7 @@ def test_of_an_account_that_is_not_there_nothing_is_known() -> None:
     """Whoever asks is told so by the storage, in its own words."""
 
     async def story(tenant: Tenant, known: Knowledge, feed: Feed) -> None:
-        nobody = Knowledge(feed, AccountId(2**40))
+        nobody = Knowledge(feed, AccountId(2**40), Changes())
         await nobody.open()
         assert nobody.stamp() is None
         assert not nobody.allows(Entry("", 0, (), b""))
