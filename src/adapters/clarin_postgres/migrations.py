@@ -1,7 +1,7 @@
 """The schema: numbered steps forward, each once and in a transaction of its own."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from importlib.resources import files
 from typing import NamedTuple
@@ -32,8 +32,9 @@ _IS_THERE = """-- migrations.is_there
 _APPLIED = """-- migrations.applied
     select m.number, m.sha256 from schema_migrations m order by m.number"""
 _IDENTITY = """-- migrations.identity
-    select concat_ws('/', s.system_identifier, d.oid, current_schema())
-    from pg_control_system() s, pg_database d where d.datname = current_database()"""
+    select concat_ws('/', d.oid, current_schema())
+    from pg_database d where d.datname = current_database()"""
+_SERVER = "select system_identifier::text from pg_control_system()"
 _RECORD = "insert into schema_migrations (number, name, sha256) values ($1, $2, $3)"
 
 
@@ -87,9 +88,11 @@ async def identify(dsn: str) -> str:
     Server, database and schema. It stays when a standby takes over; a copy of a server's files
     has it, too, while a dump that was restored has one of its own. Raises like `migrate`.
     """
+    server = ""
     async with _connected(dsn, "identify") as connection:
-        identity: str = await connection.fetchval(_IDENTITY)
-        return identity
+        with suppress(asyncpg.InsufficientPrivilegeError):  # Some providers do not tell.
+            server = await connection.fetchval(_SERVER)
+        return f"{server}/{await connection.fetchval(_IDENTITY)}"
 
 
 async def check_schema(line: Line) -> None:
