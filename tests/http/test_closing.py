@@ -12,7 +12,7 @@ from clarin_core.domain.leads import LeadChange, NewLead
 from clarin_server.http.socket import DEAD, ENDED, SLOW, Socket
 from support.screen import live_screen, run, screen
 from support.serving import PASSWORD, House, now, serving
-from support.wire import wire
+from support.wire import Wire, wire
 
 END_SIGN_IN: list[Callable[[House], Awaitable[object]]] = [
     lambda house: house.beto.post("/api/auth/logout"),
@@ -180,16 +180,54 @@ def test_every_socket_is_pinged() -> None:
 
     async def story() -> None:
         async with serving() as house, wire(house) as line:
-            ticket = (await house.ana.post("/api/auth/ws-ticket"))["ticket"]
-            await line.send(
-                f"GET /ws?ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-            )
-            assert (await line.head()).startswith(b"HTTP/1.1 101 ")
-            hello = await line.take(2)
-            await line.take(hello[1])
+            await greeted(house, line)
             await house.hub.check_pulse()
-            assert await line.take(2) == b"\x89\x00"
+            assert await line.take(2) == PING
 
     run(story())
+
+
+def test_who_reads_slowly_is_pinged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 9: until too much waits for it, it is not to be taken for dead.
+
+    The bound is raised here, because nobody can tell how much the kernel takes off the buffer.
+    """
+
+    async def story() -> None:
+        async with serving() as house, wire(house, sock=narrow(house)) as line:
+            await greeted(house, line)
+            await line.send(SETTLE)
+            await frame(line)
+            await write_large(house, 200)
+            await house.hub.check_pulse()
+            await write_large(house, 1)
+            heard = [await frame(line) for _ in range(202)]
+            assert heard.index(PING) == 200
+
+    monkeypatch.setattr("clarin_server.http.socket._BUFFER_BYTES_MAX", 2**30)
+    run(story())
+
+
+PING = b"\x89\x00"
+SETTLE = b"\x81\x90\0\0\0\0" + b'{"event":"ping"}'
+
+
+async def greeted(house: House, line: Wire) -> None:
+    """Open a socket, and hear its hello."""
+    ticket = (await house.ana.post("/api/auth/ws-ticket"))["ticket"]
+    await line.send(
+        f"GET /ws?ticket={ticket} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    assert (await line.head()).startswith(b"HTTP/1.1 101 ")
+    await frame(line)
+
+
+async def frame(line: Wire) -> bytes:
+    """Return the next frame."""
+    head = await line.take(2)
+    if head[1] < 126:
+        return head + await line.take(head[1])
+    size = await line.take(2 if head[1] == 126 else 8)
+    return head + size + await line.take(int.from_bytes(size))

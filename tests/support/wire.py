@@ -1,6 +1,7 @@
 """Bytes on a connection, for what no HTTP client would send."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -36,10 +37,11 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(house: House) -> AsyncIterator[Wire]:
-    """Connect, and hang up at the end."""
+async def wire(house: House, *, sock: socket.socket | None = None) -> AsyncIterator[Wire]:
+    """Connect, unless `sock` is connected, and hang up at the end."""
     url = house.http.base_url
-    reader, writer = await asyncio.open_connection(url.host, url.port)
+    there = {"sock": sock} if sock else {"host": url.host, "port": url.port}
+    reader, writer = await asyncio.open_connection(**there)
     try:
         yield Wire(reader, writer)
     finally:
