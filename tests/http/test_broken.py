@@ -190,3 +190,16 @@ def test_what_no_handler_took_is_counted_and_logged(capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out
     assert "route=(none) status=404" in said
     assert "CANARY" not in said
+
+
+@pytest.mark.parametrize("path", ["/ready", "/openapi.json"])
+def test_a_body_of_no_bytes_is_none(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As some probes send it: no line in the log about a body that nobody read."""
+
+    async def story(house: House) -> None:
+        for _ in range(2):
+            answer = await house.http.get(path, headers={"Content-Length": "0"})
+            assert answer.status_code == 200
+
+    tell(story)
+    assert "not consumed" not in caplog.text

@@ -1,9 +1,11 @@
 """One client's WebSocket, as the hub sees it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from time import monotonic
 
+from sanic.http import Http
 from sanic.server.protocols.base_protocol import SanicProtocol
 from sanic.server.protocols.websocket_protocol import WebSocketProtocol
 from sanic.server.websockets.frame import WebsocketFrameAssembler
@@ -29,10 +31,25 @@ _BUFFER_BYTES_MAX = 1024 * 1024
 _SEND_TIMEOUT_S = 10.0
 
 
+class _Requests(Http):
+    """Sanic's reading of requests; it takes a body of 0 bytes for one that nobody has read."""
+
+    __slots__ = ()
+
+    async def http1_request_header(self) -> None:
+        """Read a head; what says that it has no body has none."""
+        read: Callable[[], Awaitable[None]] = super().http1_request_header
+        await read()
+        if not self.request_bytes_left and "content-length" in self.request.headers:
+            self.request_body = None
+
+
 class Protocol(WebSocketProtocol):
     """Sanic's connection, which remembers when it was heard of last."""
 
     __slots__ = ("heard_at",)
+
+    HTTP_CLASS = _Requests
 
     heard_at: float
 
