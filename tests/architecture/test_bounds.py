@@ -33,6 +33,7 @@ CATCHES_ALL = {
     "clarin_server/http/observing.py": "the last net of a request: logs it and answers 500",
     "clarin_server/http/sockets.py": "the last net of a socket: logs it and closes with 1011",
     "clarin_server/jobs.py": "the loop of a job: logs it, backs off and goes on",
+    "clarin_server/supervisor.py": "the loop that has a worker back: logs it and goes on",
 }
 
 SUPPRESSIONS = {

@@ -188,6 +188,17 @@ def test_asked_twice_while_starting_it_leaves_nothing_behind_either(home: Path) 
     assert processes_of(home) == []
 
 
+def test_a_worker_that_does_not_start_ends_it_in_plain_words(home: Path) -> None:
+    ending = "import os, sys\nif 'clarin_server.worker' in sys.orig_argv:\n    os._exit(3)\n"
+    (home / "sitecustomize.py").write_text(ending)
+    with serving(*in_data(home), "--workers", "2", PYTHONPATH=str(home)) as service:
+        assert service.rest() == 1
+    last = service.said.splitlines()[-1]
+    assert re.fullmatch(r"clarin: Worker \d did not start: .* code 3, see its log", last)
+    assert "Traceback" not in service.said
+    assert processes_of(home) == []
+
+
 def test_asked_thrice_it_ends_whatever_it_waits_for() -> None:
     with serving("--storage", "memory") as service, half_a_request(service.wait_until_ready()):
         for _ in range(3):

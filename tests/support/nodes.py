@@ -36,12 +36,7 @@ class Node:
     @property
     def workers(self) -> dict[int, bool]:
         """Process ids of the workers, and whether each one serves."""
-        shown = subprocess.run(
-            ["/bin/ps", "--ppid", str(self.service.process.pid), "-o", "pid=,args="],
-            capture_output=True, text=True, check=False,
-        ).stdout  # fmt: skip
-        pids = [int(line.split()[0]) for line in shown.splitlines() if "worker" in line]
-        return {pid: is_listening(pid) for pid in pids}
+        return workers_of(self.service.process.pid)
 
     async def person(self) -> Person:
         """Return the administrator over a connection of its own, to whichever worker."""
@@ -64,6 +59,16 @@ def nodes(database: str, redis: str, folder: Path, *, count: int = 2) -> Iterato
         for service in services:
             service.keep_reading()
         yield running
+
+
+def workers_of(supervisor: int) -> dict[int, bool]:
+    """Return the process ids of its workers, and whether each one serves."""
+    shown = subprocess.run(
+        ["/bin/ps", "--ppid", str(supervisor), "-o", "pid=,args="],
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    pids = [int(line.split()[0]) for line in shown.splitlines() if "clarin_server.worker" in line]
+    return {pid: is_listening(pid) for pid in pids}
 
 
 def is_listening(pid: int) -> bool:

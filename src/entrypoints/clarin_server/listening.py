@@ -4,6 +4,7 @@ import errno
 import socket
 
 from clarin_server.errors import CannotStart
+from clarin_server.http.serving import bind
 
 
 def check_address(host: str, port: int) -> None:
@@ -13,6 +14,17 @@ def check_address(host: str, port: int) -> None:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+    except OSError as error:
+        raise cannot_listen(host, port, error) from error
+
+
+def share_address(host: str, port: int) -> socket.socket:
+    """Return a bound socket; other processes of ours may have one at the same address.
+
+    Raises CannotStart. Only Linux spreads connections over several that listen.
+    """
+    try:
+        return bind(host, port, shared=True)
     except OSError as error:
         raise cannot_listen(host, port, error) from error
 

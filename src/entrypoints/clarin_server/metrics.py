@@ -17,10 +17,12 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+SHARED_IN = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable of the environment that names the folder of the workers."""
+
 _LOGIN = "/api/auth/login"
 _REFUSED = (401, 429)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
 
 _Several = Literal["livesum", "livemin", "livemax"]
 
@@ -31,7 +33,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._own = CollectorRegistry()
-        self._shared_in = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._shared_in = os.environ.get(SHARED_IN)
         if self._shared_in is None:  # They report to the registry that they are given.
             ProcessCollector(registry=self._own)
             GCCollector(registry=self._own)

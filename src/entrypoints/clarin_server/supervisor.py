@@ -1,78 +1,76 @@
 """Several processes that serve one address, and one that does the jobs.
 
-The supervisor starts what all need, binds the address once for each, and hands a bound socket
-to each worker. A worker that dies is started again on the same socket: it stays open here, so
-whoever connected meanwhile waits in its queue and is not refused. The workers are in sessions of
-their own, so that Ctrl-C reaches the supervisor alone, which then stops them in order. They in
-turn stop when the supervisor is gone.
+The supervisor starts what all need and keeps the address; each worker listens on it with a
+socket of its own, and the kernel spreads connections over those that do. Nobody else has a copy
+of such a socket. So it is gone the moment its worker closes it or dies: connections go to the
+other workers, or are refused when there are none, and never wait in a queue that nobody takes
+them from. A worker that ends is started again after a second, however often: that is a break for
+the machine, and what they all waited for, such as the database, has them back at once (R29).
+
+The workers are in sessions of their own, so that Ctrl-C reaches the supervisor alone, which then
+stops them in order. They in turn stop when the supervisor is gone.
 """
 
 import asyncio
 import os
 import signal
-import socket
 import sys
-import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 from prometheus_client.multiprocess import mark_process_dead
 
-from clarin_server.http.serving import bind
-from clarin_server.jobs import retry_delay_s
-from clarin_server.listening import cannot_listen
+from clarin_server.errors import CannotStart
+from clarin_server.listening import share_address
+from clarin_server.metrics import SHARED_IN
 from clarin_server.settings import Settings
 from clarin_server.worker import READY, HandOver
 
-STOP_S = 20.0  # R28
+_STOP_S = 20.0  # R28
 _START_S = 60.0
-_LIVED_S = 60.0  # Who lived so long is started again at once.
-_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_PAUSE_S = 1.0
 
 _log = structlog.get_logger(component="CLI")
 
 
 @asynccontextmanager
 async def supervised(
-    settings: Settings, hand_over: HandOver, count: int
+    settings: Settings, hand_over: HandOver, count: int, *, start_s: float = _START_S
 ) -> AsyncIterator[tuple[str, int]]:
     """Run `count` serving workers and one for the jobs while inside; yield the address.
 
-    Raises CannotStart when the address cannot be had, RuntimeError when a worker does not start.
+    Raises CannotStart when the address cannot be had, or when one of them is not ready within
+    `start_s` seconds; then none is left.
     """
     async with AsyncExitStack() as stack:
-        sockets = _bind(settings.host, settings.port, count)
-        for listening in sockets:
-            stack.callback(listening.close)
-        metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="clarin-metrics-"))
-        workers = [_Worker(replace(hand_over, number=0), metrics)]
-        for number, listening in enumerate(sockets, 1):
-            told = replace(hand_over, number=number, listening=listening.fileno())
-            workers.append(_Worker(told, metrics))
+        # It does not listen, so the kernel gives it nobody: it only keeps the address.
+        kept = stack.enter_context(share_address(settings.host, settings.port))
+        address: tuple[str, int] = kept.getsockname()[:2]
+        metrics = Path(stack.enter_context(TemporaryDirectory(prefix="clarin-metrics-")))
+        told = [replace(hand_over, number=0)]
+        told += [replace(hand_over, number=1 + at, address=address) for at in range(count)]
+        workers = [_Worker(each, metrics, start_s) for each in told]
         stack.push_async_callback(_stop, workers)
-        await asyncio.gather(*(worker.start() for worker in workers))
+        await _start(workers)
         for worker in workers:
             worker.watch()
-        address: tuple[str, int] = sockets[0].getsockname()[:2]
         yield address
 
 
-def _bind(host: str, port: int, count: int) -> list[socket.socket]:
-    """Return a socket for each worker; only Linux spreads connections over several."""
-    sockets: list[socket.socket] = []
+async def _start(workers: "list[_Worker]") -> None:
+    """Start all; the first one that fails keeps the others from it."""
     try:
-        sockets.append(bind(host, port, shared=True))
-        for _ in range(1, count):
-            sockets.append(bind(host, sockets[0].getsockname()[1], shared=True))
-    except OSError as error:
-        for listening in sockets:
-            listening.close()
-        raise cannot_listen(host, port, error) from error
-    return sockets
+        async with asyncio.TaskGroup() as starting:
+            for worker in workers:
+                starting.create_task(worker.start())
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
 
 
 async def _stop(workers: "list[_Worker]") -> None:
@@ -82,28 +80,28 @@ async def _stop(workers: "list[_Worker]") -> None:
 class _Worker:
     """One worker process, and what it takes to have it back."""
 
-    def __init__(self, hand_over: HandOver, metrics: str) -> None:
-        self._hand_over = hand_over
+    def __init__(self, told: HandOver, metrics: Path, start_s: float) -> None:
+        self._told = told
+        self._number = told.number
         self._metrics = metrics
+        self._start_s = start_s
         self._process: Process | None = None
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready; raises RuntimeError when it ends before."""
-        listening = self._hand_over.listening
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "clarin_server.worker",
-            stdin=PIPE, stdout=PIPE, start_new_session=True,
-            pass_fds=() if listening is None else (listening,),
-            env={**os.environ, _METRICS: self._metrics},
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(self._hand_over) + b"\n")
-        async with asyncio.timeout(_START_S):
-            said = await self._process.stdout.readline()
-        if said != READY:
-            raise RuntimeError(f"worker {self._hand_over.number} did not start")
+        """Start it and wait until it is ready; raises CannotStart, and then nothing is left."""
+        async with AsyncExitStack() as undo:
+            try:
+                process = await self._spawn()
+                undo.push_async_callback(self._kill, process)
+                async with asyncio.timeout(self._start_s):
+                    await self._introduce(process)
+            except TimeoutError:
+                raise self._cannot_start("it takes too long") from None
+            except OSError as error:
+                raise self._cannot_start(str(error)) from error
+            undo.pop_all()
+        self._process = process
 
     def watch(self) -> None:
         """See to it that it is there from now on."""
@@ -113,34 +111,70 @@ class _Worker:
         """Ask it to stop in order, and wait; one that takes too long is killed."""
         if self._watching is not None:
             self._watching.cancel()
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        self._signal(signal.SIGTERM)
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await process.wait()
+            if self._process is not None:
+                self._signal(signal.SIGTERM)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_STOP_S):
+                        await self._process.wait()
         finally:  # Who is in a hurry cancels the waiting.
             self._signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
+    async def _spawn(self) -> Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "clarin_server.worker",
+            stdin=PIPE, stdout=PIPE, start_new_session=True,
+            env={**os.environ, SHARED_IN: str(self._metrics)},
+        )  # fmt: skip
+
+    async def _introduce(self, process: Process) -> None:
+        """Tell it what to do, and hear that it is ready, or else why it is not."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if not process.stdin.is_closing():  # Else it has ended already.
+            process.stdin.write(msgspec.json.encode(self._told) + b"\n")
+        said = b""
+        async for line in process.stdout:
+            if line == READY:
+                return
+            said += line
+        why = said.decode(errors="replace").strip()
+        raise self._cannot_start(why or f"it ended with code {await process.wait()}, see its log")
+
+    def _cannot_start(self, why: str) -> CannotStart:
+        return CannotStart(f"Worker {self._number} did not start: {why}")
+
+    async def _kill(self, process: Process) -> None:
         with suppress(ProcessLookupError):
-            self._process.send_signal(number)
+            process.kill()
+        await process.wait()
+        self._forget(process.pid)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
 
     async def _keep(self) -> None:
-        loop, deaths = asyncio.get_running_loop(), 0
+        """Wait for its end and start it again, whatever fails."""
         while True:
-            born = loop.time()
-            await self._is_gone()
-            deaths = 0 if loop.time() - born > _LIVED_S else deaths + 1
-            await asyncio.sleep(retry_delay_s(deaths, chance=1.0) if deaths > 1 else 0)
-            with suppress(RuntimeError, TimeoutError):  # It is gone again, and counts as that.
-                await self.start()
+            try:
+                if self._process is None:
+                    await self.start()
+                await self._is_gone()
+            except CannotStart as error:
+                _log.error("a worker did not start", worker=self._number, reason=str(error))
+            except Exception as error:
+                _log.error("watching a worker failed", worker=self._number, exc_info=error)
+            await asyncio.sleep(_PAUSE_S)
 
     async def _is_gone(self) -> None:
         assert self._process is not None
         code = await self._process.wait()
-        mark_process_dead(self._process.pid, self._metrics)
-        _log.error("a worker ended by itself", worker=self._hand_over.number, code=code)
+        pid, self._process = self._process.pid, None
+        self._forget(pid)
+        _log.error("a worker ended by itself", worker=self._number, code=code)
+
+    def _forget(self, pid: int) -> None:
+        """Count no longer what only the living have, such as open sockets."""
+        mark_process_dead(pid, str(self._metrics))

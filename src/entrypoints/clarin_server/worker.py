@@ -6,19 +6,22 @@ then keeps that open: a supervisor that is gone, however it went, is a reason to
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import msgspec
+import structlog
 import uvloop
 from msgspec import Struct
 
+from clarin_core.errors import ClarinError
 from clarin_server.container import Container
+from clarin_server.errors import CannotStart
 from clarin_server.http.app import create_app
 from clarin_server.http.serving import listen_on
 from clarin_server.jobs import working
+from clarin_server.listening import share_address
 from clarin_server.log import set_up_logging
 from clarin_server.runtime import running
 from clarin_server.settings import Settings, read_settings
@@ -26,16 +29,18 @@ from clarin_server.signals import StopSignals
 
 READY = b"ready\n"
 
+_log = structlog.get_logger(component="CLI")
+
 
 class HandOver(Struct, kw_only=True):
-    """What a worker is told. It serves on the socket `listening`; without one it does the jobs."""
+    """What a worker is told. It serves at the address; without one it does the jobs."""
 
     number: int
     storage_url: str
     storage_id: str
     redis_url: str
     signing_secret: bytes
-    listening: int | None = None
+    address: tuple[str, int] | None = None
 
 
 def container_for(settings: Settings, hand_over: HandOver) -> Container:
@@ -51,19 +56,37 @@ def container_for(settings: Settings, hand_over: HandOver) -> Container:
 
 def run_worker() -> None:
     """Work until the supervisor says stop, or is gone."""
+    report = _take_stdout()
     hand_over = msgspec.json.decode(sys.stdin.buffer.readline(), type=HandOver)
     os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"
-    if uvloop.run(_until_stopped(hand_over)).is_urgent:
+    try:
+        signals = uvloop.run(_until_stopped(hand_over, report))
+    except (CannotStart, ClarinError) as error:
+        _log.error("the worker ends", worker=hand_over.number, reason=str(error))
+        with suppress(BrokenPipeError):
+            os.write(report, str(error).encode())
+        sys.exit(1)
+    if signals.is_urgent:
         sys.exit(1)
 
 
-async def _until_stopped(hand_over: HandOver) -> StopSignals:
+def _take_stdout() -> int:
+    """Return the pipe to the supervisor; what is printed from now on goes where the log goes.
+
+    The supervisor reads until the worker is ready, and a pipe that nobody reads fills up.
+    """
+    report = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return report
+
+
+async def _until_stopped(hand_over: HandOver, report: int) -> StopSignals:
     signals = StopSignals()
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), _heed_end, signals)
     try:
         async with _at_work(hand_over):
-            os.write(sys.stdout.fileno(), READY)
+            os.write(report, READY)
             await signals.wait()
     except asyncio.CancelledError:
         if not signals.came:
@@ -84,11 +107,11 @@ async def _at_work(hand_over: HandOver) -> AsyncIterator[None]:
     container = container_for(settings, hand_over)
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(running(container))
-        if hand_over.listening is None:
+        if hand_over.address is None:
             await stack.enter_async_context(working(services, container.metrics()))
         else:
             app = create_app(services, settings, container.metrics())
-            listening = socket.socket(fileno=hand_over.listening)
+            listening = share_address(*hand_over.address)
             await stack.enter_async_context(listen_on(app, listening))
         yield
 
