@@ -215,3 +215,25 @@ def test_what_a_worker_prints_goes_where_its_log_goes() -> None:
                 assert printed == logged
 
     tell(story())
+
+
+def test_a_worker_goes_on_counting_where_its_predecessor_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it starts there are no more files; what only the living have is not counted."""
+
+    def files(of: str) -> list[Path]:
+        return sorted(tmp_path.rglob(f"{of}_*.db"))
+
+    async def story() -> None:
+        async with two_workers():
+            counters, sockets = files("counter"), files("gauge_livesum")
+            assert (len(counters), len(sockets)) == (3, 3)
+            await kill_one()
+            while files("gauge_livesum") == sockets:
+                await asyncio.sleep(0.01)
+            await all_there()
+            assert (files("counter"), files("gauge_livesum")) == (counters, sockets)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tell(story())

@@ -14,6 +14,7 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     generate_latest,
+    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -25,6 +26,14 @@ _REFUSED = (401, 429)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _Several = Literal["livesum", "livemin", "livemax"]
+
+
+def count_as_worker(number: int) -> None:
+    """Keep what is counted from now on under a worker's number, and not its process id.
+
+    One that is started again goes on with its files; else each start would leave some more.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: number)
 
 
 class Metrics:

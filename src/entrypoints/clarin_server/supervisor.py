@@ -148,7 +148,7 @@ class _Worker:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        self._forget(process.pid)
+        self._forget()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -171,10 +171,10 @@ class _Worker:
     async def _is_gone(self) -> None:
         assert self._process is not None
         code = await self._process.wait()
-        pid, self._process = self._process.pid, None
-        self._forget(pid)
+        self._process = None
+        self._forget()
         _log.error("a worker ended by itself", worker=self._number, code=code)
 
-    def _forget(self, pid: int) -> None:
+    def _forget(self) -> None:
         """Count no longer what only the living have, such as open sockets."""
-        mark_process_dead(pid, str(self._metrics))
+        mark_process_dead(self._number, str(self._metrics))

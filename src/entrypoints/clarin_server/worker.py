@@ -23,6 +23,7 @@ from clarin_server.http.serving import listen_on
 from clarin_server.jobs import working
 from clarin_server.listening import share_address
 from clarin_server.log import set_up_logging
+from clarin_server.metrics import count_as_worker
 from clarin_server.runtime import running
 from clarin_server.settings import Settings, read_settings
 from clarin_server.signals import StopSignals
@@ -104,6 +105,7 @@ def _heed_end(signals: StopSignals) -> None:
 async def _at_work(hand_over: HandOver) -> AsyncIterator[None]:
     settings = read_settings(os.environ)
     set_up_logging(settings, worker=hand_over.number)
+    count_as_worker(hand_over.number)
     container = container_for(settings, hand_over)
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(running(container))
