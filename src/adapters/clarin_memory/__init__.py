@@ -1,7 +1,15 @@
 """Everything in this process and gone with it: for first steps, tests, and next to a store."""
 
 from clarin_memory.cache import MemoryCache
+from clarin_memory.limiter import MemoryLimiter, Unlimited
 from clarin_memory.publisher import MemoryPublisher
 from clarin_memory.storage import MemoryStorage, storage_from_url
 
-__all__ = ["MemoryCache", "MemoryPublisher", "MemoryStorage", "storage_from_url"]
+__all__ = [
+    "MemoryCache",
+    "MemoryLimiter",
+    "MemoryPublisher",
+    "MemoryStorage",
+    "Unlimited",
+    "storage_from_url",
+]

@@ -1,8 +1,9 @@
-"""Redis, or Valkey: the second cache, and the link between processes. Nothing depends on it."""
+"""Redis, or Valkey: what processes share. Nothing depends on it."""
 
 from clarin_redis.cache import RedisCache
 from clarin_redis.event_publisher import RedisPublisher
+from clarin_redis.limiter import RedisLimiter
 from clarin_redis.link import RedisLink
 from clarin_redis.realm import Realm
 
-__all__ = ["Realm", "RedisCache", "RedisLink", "RedisPublisher"]
+__all__ = ["Realm", "RedisCache", "RedisLimiter", "RedisLink", "RedisPublisher"]

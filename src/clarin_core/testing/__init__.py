@@ -13,6 +13,7 @@ from clarin_core.testing import entities, strategies
 from clarin_core.testing.cache import CacheContract
 from clarin_core.testing.contract import Capability, Contract, law
 from clarin_core.testing.event_publisher import EventPublisherContract
+from clarin_core.testing.limiter import LimiterContract
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.storage import StorageContract
 from clarin_core.testing.tenants import Tenant
@@ -22,6 +23,7 @@ __all__ = [
     "Capability",
     "Contract",
     "EventPublisherContract",
+    "LimiterContract",
     "RecordingPublisher",
     "StorageContract",
     "Tenant",
