@@ -17,6 +17,8 @@ from clarin_core.reads.cached import SHAPES
 from clarin_core.testing.cache import KEY, entry
 from clarin_core.testing.event_publisher import until
 from clarin_embedded import EmbeddedValkey
+from clarin_memory import MemoryLimiter, Unlimited
+from clarin_redis import RedisLimiter
 from clarin_server.container import Container
 from clarin_server.errors import CannotStart
 from clarin_server.plugins import installed_storages
@@ -178,15 +180,12 @@ def test_a_part_that_fails_to_open_closes_the_others() -> None:
 
 
 def test_the_limits_of_the_settings_reach_the_sign_in() -> None:
-    """R25: ten tries by default, as many as one likes where limits are off."""
-    sign_in = opened(container_of()).sign_in
-    at = sign_in.clock()
-    for _ in range(10):
-        sign_in.names.check("ana", at=at)
-        sign_in.names.count("ana", at=at)
-    with pytest.raises(RateLimited):
-        sign_in.names.check("ana", at=at)
-    unlimited = container_of(settings=read_settings({"CLARIN_RATE_LIMITS": "off"}))
-    for _ in range(100):
-        opened(unlimited).sign_in.names.count("ana", at=at)
-    opened(unlimited).sign_in.names.check("ana", at=at)
+    """R25: counted by default, not at all where limits are off; with Redis, over all processes."""
+    on, off = opened(container_of()), opened(container_of(settings=Settings(rate_limits="off")))
+    for services, kind in ((on, MemoryLimiter), (off, Unlimited)):
+        assert type(services.limiter) is kind
+        assert services.sign_in.limiter is services.limiter
+    shared = container_of()
+    shared.redis_url.override("redis://127.0.0.1:1")
+    assert type(shared.limiter()) is RedisLimiter
+    assert shared.limits_link() in shared.opened_in_order()

@@ -14,7 +14,7 @@ from clarin_core.testing.tenants import NOON
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
-from clarin_memory import MemoryStorage
+from clarin_memory import MemoryLimiter, MemoryStorage
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 
 PASSWORD = "una clave larga"
@@ -111,7 +111,7 @@ async def gate() -> AsyncIterator[Gate]:
             clock,
             AccountUseCases(storage, clock, hasher),
             MemberUseCases(storage, clock, hasher),
-            SignInUseCases(storage, clock, system_random, hasher, tokens),
+            SignInUseCases(storage, clock, system_random, hasher, tokens, MemoryLimiter(clock)),
             here,
             there,
             Actor(account_id=here.id, user_id=UserId(root.id), is_super_admin=True),

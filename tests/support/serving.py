@@ -16,6 +16,7 @@ from clarin_core.domain.accounts import NewAccount, NewUser
 from clarin_core.domain.actor import Role
 from clarin_core.domain.ids import AccountId, UserId
 from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.limiter import Limiter
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.reads.cached import CachedStorage
@@ -24,7 +25,7 @@ from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
-from clarin_memory import MemoryCache, MemoryPublisher, MemoryStorage
+from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, MemoryStorage, Unlimited
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 from clarin_server.http.app import create_app
 from clarin_server.http.live import Hub
@@ -105,15 +106,20 @@ async def serving(
     *,
     publisher: EventPublisher | None = None,
     clock: Clock = now,
+    limiter: Limiter | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
-    """Serve over a storage that is open, by default over memory."""
+    """Serve over a storage that is open, by default over memory.
+
+    Tries to sign in are always limited, requests and handshakes where a test asks for it.
+    """
+    settings = {"rate_limits": "off"} | settings
     publisher = publisher or MemoryPublisher()
     storage = storage or MemoryStorage(clock=clock, publisher=publisher)
     feed = Feed(storage, publisher, log_failure)
     cached = CachedStorage(storage, feed, publisher, [MemoryCache(clock)])
     async with Argon2Hasher(memory_kib=64, passes=1) as hasher, feed, cached as storage:
-        services = _services(storage, feed, publisher, clock, hasher)
+        services = _services(storage, feed, publisher, clock, hasher, limiter)
         metrics = Metrics()
         app = create_app(services, Settings(**settings), metrics)
         async with (
@@ -138,21 +144,24 @@ def _services(
     publisher: EventPublisher,
     clock: Clock,
     hasher: Argon2Hasher,
+    limiter: Limiter | None,
 ) -> Services:
     tokens = JwtIssuer(SECRET, life=ACCESS_LIFE)
+    tries = limiter or MemoryLimiter(clock)
     return Services(
         storage=storage,
         feed=feed,
         publisher=publisher,
         redis=None,
         clock=clock,
+        limiter=limiter or Unlimited(),
         leads=LeadUseCases(storage, clock),
         contacts=ContactUseCases(storage, clock),
         pipelines=PipelineUseCases(storage, clock),
         tags=TagUseCases(storage, clock),
         accounts=AccountUseCases(storage, clock, hasher),
         members=MemberUseCases(storage, clock, hasher),
-        sign_in=SignInUseCases(storage, clock, system_random, hasher, tokens),
+        sign_in=SignInUseCases(storage, clock, system_random, hasher, tokens, tries),
         imports=ImportUseCases(storage, clock),
     )
 

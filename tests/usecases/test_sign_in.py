@@ -155,6 +155,28 @@ def test_an_address_has_fifty_tries_over_all_names() -> None:
     tell(story())
 
 
+def test_who_is_refused_by_name_uses_up_no_try_of_the_address() -> None:
+    """R25: nor does the address's refusal use up one of the name; neither judges a password."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana, eva = await at.user(), await at.user()
+            await guess(at, ana, 10)
+            for _ in range(60):
+                with pytest.raises(RateLimited):
+                    await at.enter(ana)
+            for number in range(40):
+                with pytest.raises(Unauthorized):
+                    await at.enter_as(f"nadie{number}")
+            for _ in range(10):
+                with pytest.raises(RateLimited):
+                    await at.enter(eva)
+            known = Credentials(username=eva.username, password=PASSWORD)
+            await at.sign_in.login(known, address="192.0.2.8")
+
+    tell(story())
+
+
 def test_many_guesses_at_once_are_counted_before_they_are_judged() -> None:
     """R25: a crowd gets no more tries than a queue."""
 
@@ -256,6 +278,25 @@ def test_the_old_password_is_guessed_as_rarely_as_at_the_door() -> None:
             with pytest.raises(RateLimited):
                 await at.enter(ana)
             await at.actor(told)
+
+    tell(story())
+
+
+def test_who_knows_the_old_password_begins_anew() -> None:
+    """R25: a right password forgets the tries before it, here as at the door."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            told = await at.enter(ana)
+            for before, after in ((PASSWORD, OTHER_PASSWORD), (OTHER_PASSWORD, PASSWORD)):
+                actor = await at.actor(told)
+                wrong = PasswordChange(current_password="no es esta", new_password=after)
+                for _ in range(9):
+                    with pytest.raises(Invalid, match="current_password"):
+                        await at.sign_in.change_password(actor, wrong)
+                right = PasswordChange(current_password=before, new_password=after)
+                told = await at.sign_in.change_password(actor, right)
 
     tell(story())
 

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -29,11 +29,11 @@ from clarin_core.domain.sign_in import (
     Settings,
     SignedIn,
     Ticket,
-    TryLimit,
 )
 from clarin_core.domain.text import clean_text, fold
-from clarin_core.errors import Invalid, NotFound, Unauthorized
+from clarin_core.errors import Invalid, NotFound, RateLimited, Unauthorized
 from clarin_core.ports.directory import Directory
+from clarin_core.ports.limiter import Limiter, Try
 from clarin_core.ports.small import Claims, Clock, PasswordHasher, Random, TokenIssuer
 from clarin_core.ports.storage import Storage
 
@@ -53,8 +53,7 @@ class SignInUseCases:
     random: Random
     hasher: PasswordHasher
     tokens: TokenIssuer
-    names: TryLimit = field(default_factory=lambda: TryLimit(TRIES_PER_NAME))
-    addresses: TryLimit = field(default_factory=lambda: TryLimit(TRIES_PER_ADDRESS))
+    limiter: Limiter
 
     async def login(self, credentials: Credentials, *, address: str) -> SignedIn:
         """Exchange a password for tokens; one answer for unknown names and wrong passwords.
@@ -171,12 +170,11 @@ class SignInUseCases:
         """
         async with self.storage.directory() as directory:
             secret = await directory.users.secret_of(actor.user_id)
-        name = fold(secret.user.username)
-        self.names.check(name, at=self.clock())
-        self.names.count(name, at=self.clock())
+        name = _name_key(secret.user.username)
+        await self.limiter.take(name, TRIES_PER_NAME)
         if not await self.hasher.verify(secret.password_hash, change.current_password):
             raise Invalid("current_password", "is not the password")
-        self.names.forget(name)
+        await self.limiter.forget(name)
         hashed = await self.hasher.hash(change.new_password)
         async with self.storage.directory() as directory:
             session = await _live_session(directory, actor.session_id, at=self.clock())
@@ -187,19 +185,26 @@ class SignInUseCases:
 
     async def _prove(self, credentials: Credentials, address: str) -> Secret:
         """Return the user whose password it is; every try counts before it is judged."""
-        at, name = self.clock(), fold(credentials.username)
-        self.addresses.check(address, at=at)
-        self.names.check(name, at=at)
-        self.addresses.count(address, at=at)
-        self.names.count(name, at=at)
+        name = _name_key(credentials.username)
+        tried = await self._try(name, address)
         secret = await self._secret(credentials.username)
         hashed = secret.password_hash if secret else None
         fits = await self.hasher.verify(hashed, credentials.password)
         if secret is None or not fits or not secret.user.is_active:
             raise Unauthorized("user name or password is wrong")
-        self.names.forget(name)
-        self.addresses.take_back(address)
+        await self.limiter.forget(name)
+        await self.limiter.give_back(tried)
         return secret
+
+    async def _try(self, name: str, address: str) -> Try:
+        """Count a try of both, or of neither; returns that of the address."""
+        tried = await self.limiter.take(f"address:{address}", TRIES_PER_ADDRESS)
+        try:
+            await self.limiter.take(name, TRIES_PER_NAME)
+        except RateLimited:
+            await self.limiter.give_back(tried)
+            raise
+        return tried
 
     async def _secret(self, login: str) -> Secret | None:
         try:
@@ -284,6 +289,10 @@ class SignInUseCases:
         self, session_id: SessionId, account_id: AccountId, actor: Actor, version: int
     ) -> Claims:
         return Claims(actor.user_id, account_id, session_id, version, self.clock() + ACCESS_LIFE)
+
+
+def _name_key(username: str) -> str:
+    return f"name:{fold(username)}"
 
 
 def _actor(standing: Standing | None, session_id: SessionId, token_version: int) -> Actor:

@@ -2,7 +2,6 @@
 
 from dependency_injector import containers, providers
 
-from clarin_core.domain.sign_in import TryLimit
 from clarin_core.reads.cached import SHAPES, CachedStorage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
@@ -13,8 +12,8 @@ from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
-from clarin_memory import MemoryCache, MemoryPublisher
-from clarin_redis import Realm, RedisCache, RedisLink, RedisPublisher
+from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, Unlimited
+from clarin_redis import Realm, RedisCache, RedisLimiter, RedisLink, RedisPublisher
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
 from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
@@ -51,6 +50,17 @@ class Container(containers.DeclarativeContainer):
         yes=providers.Singleton(RedisPublisher, link, realm),
         no=providers.Singleton(MemoryPublisher, is_whole=is_alone),
     )
+    limits_link = providers.Singleton(RedisLink, redis_url)
+    local_limiter = providers.Singleton(MemoryLimiter, clock)
+    limiter = providers.Selector(
+        settings.provided.rate_limits,
+        on=providers.Selector(
+            has_redis,
+            yes=providers.Singleton(RedisLimiter, limits_link, local_limiter, clock),
+            no=local_limiter,
+        ),
+        off=providers.Singleton(Unlimited),
+    )
     hasher = providers.Singleton(Argon2Hasher, waiting_max=PASSWORDS_WAITING_MAX)
     tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)
     storage = providers.Singleton(connect_storage, storage_url, clock=clock, publisher=publisher)
@@ -69,27 +79,19 @@ class Container(containers.DeclarativeContainer):
         publisher=publisher,
         redis=providers.Selector(has_redis, yes=link, no=providers.Object(None)),
         clock=clock,
+        limiter=limiter,
         accounts=providers.Singleton(AccountUseCases, cached, clock, hasher),
         contacts=providers.Singleton(ContactUseCases, cached, clock),
         imports=providers.Singleton(ImportUseCases, cached, clock),
         leads=providers.Singleton(LeadUseCases, cached, clock),
         members=providers.Singleton(MemberUseCases, cached, clock, hasher),
         pipelines=providers.Singleton(PipelineUseCases, cached, clock),
-        sign_in=providers.Singleton(
-            SignInUseCases,
-            cached,
-            clock,
-            random,
-            hasher,
-            tokens,
-            names=providers.Singleton(TryLimit, settings.provided.tries_per_name),
-            addresses=providers.Singleton(TryLimit, settings.provided.tries_per_address),
-        ),
+        sign_in=providers.Singleton(SignInUseCases, cached, clock, random, hasher, tokens, limiter),
         tags=providers.Singleton(TagUseCases, cached, clock),
     )
     first_start = providers.Singleton(FirstStart, storage, clock, hasher, random)
     opened_in_order = providers.Selector(
         has_redis,
-        yes=providers.List(hasher, storage, link, publisher, feed, cached),
+        yes=providers.List(hasher, storage, link, limits_link, publisher, feed, cached),
         no=providers.List(hasher, storage, feed, cached),
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.limiter import Limiter
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.reads.feed import Feed
@@ -26,6 +27,7 @@ class Services:
     publisher: EventPublisher
     redis: RedisLink | None
     clock: Clock
+    limiter: Limiter
     accounts: AccountUseCases
     contacts: ContactUseCases
     imports: ImportUseCases

@@ -11,7 +11,7 @@ from msgspec.structs import FieldInfo
 
 from clarin_core.domain.accounts import Password
 from clarin_core.domain.command import Email, Name
-from clarin_core.domain.sign_in import TRIES_PER_ADDRESS, TRIES_PER_NAME
+from clarin_core.domain.limits import Rate
 from clarin_server.errors import WrongSettings
 
 # Named maxima of what waits, repeats or is kept; what concerns one module only is named there.
@@ -22,8 +22,11 @@ DATABASE_WAIT_S_MAX: Final = 30.0
 DELETED_KEPT_DAYS: Final = 30  # SD1
 EVENTS_KEPT_DAYS: Final = 7  # R4
 ANSWERS_KEPT_HOURS: Final = 24  # R16
+USER_REQUESTS: Final = Rate(per_second=50, burst=200)  # Of a user in one account.
+ADDRESS_REQUESTS: Final = Rate(per_second=20, burst=100)  # Of who has not signed in.
+HANDSHAKES: Final = Rate(per_second=200, burst=200)  # Of one process.
+HANDSHAKE_RETRY_S_MAX: Final = 10
 
-_UNLIMITED = 2**31 - 1
 _SECRET_BYTES_MIN = 32
 _SECRET_LETTERS_MIN = 10
 _SAMPLE_WORDS = ("change", "example", "sample", "secret", "your-", "your_", "password", "default")
@@ -78,16 +81,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     def storage_url(self) -> str | None:
         """The address of the storage, None for the embedded PostgreSQL."""
         return self.storage or self.database_url
-
-    @property
-    def tries_per_name(self) -> int:
-        """How often one may try to sign in as one user within a quarter of an hour."""
-        return TRIES_PER_NAME if self.rate_limits == "on" else _UNLIMITED
-
-    @property
-    def tries_per_address(self) -> int:
-        """How often one may try to sign in from one address within a quarter of an hour."""
-        return TRIES_PER_ADDRESS if self.rate_limits == "on" else _UNLIMITED
 
     @property
     def is_production(self) -> bool:
