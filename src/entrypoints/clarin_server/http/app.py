@@ -10,6 +10,7 @@ from sanic.handlers import ErrorHandler
 
 from clarin_server.http.auth import allow_origin, preflight
 from clarin_server.http.context import App, Context
+from clarin_server.http.limits import Limits
 from clarin_server.http.live import Hub
 from clarin_server.http.observing import Observer, failure, record
 from clarin_server.http.openapi import add_documents
@@ -70,7 +71,8 @@ def _allowed(request: Request) -> Iterator[str]:
 def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:
     """Return an application that serves these services."""
     hub = Hub(services.feed, services.storage, services.clock, metrics)
-    context = Context(services=services, settings=settings, metrics=metrics, hub=hub)
+    limits = Limits(services, settings)
+    context = Context(services=services, settings=settings, metrics=metrics, hub=hub, limits=limits)
     config = Config(defaults=_SANIC, env_prefix=None)
     app: App = Sanic(
         f"clarin-{id(context):x}",
@@ -86,7 +88,7 @@ def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:
 
 
 def _add_routes(app: App) -> None:
-    services, observer = app.ctx.services, Observer(app)
+    services, limits, observer = app.ctx.services, app.ctx.limits, Observer(app)
 
     def add(method: str, path: str, handler: Handler) -> None:
         methods = [method, "HEAD"] if method == "GET" else [method]
@@ -103,8 +105,8 @@ def _add_routes(app: App) -> None:
         )
 
     for row in ROWS:
-        add(row.method, f"/api{row.path}", bind(row, services))
-    uploads = Uploads(services)
+        add(row.method, f"/api{row.path}", bind(row, services, limits))
+    uploads = Uploads(services, limits)
     add("POST", "/api/import/csv", uploads.upload)
     add("POST", "/api/import/csv/preview", uploads.preview)
     add("GET", "/api/imports/<import_id>/rejects", uploads.rejects)

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from sanic import Config, Request, Sanic
 
+from clarin_server.http.limits import Limits
 from clarin_server.http.live import Hub
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
@@ -19,6 +20,7 @@ class Context:
     settings: Settings
     metrics: Metrics
     hub: Hub
+    limits: Limits
 
 
 App: TypeAlias = "Sanic[Config, Context]"

@@ -1,8 +1,8 @@
 """Rows become handlers.
 
 All that can be read from a row's signature is read once, at the start; a row that cannot be
-bound stops the start. A request then passes these steps: credential, path, body or query,
-operation, answer.
+bound stops the start. A request then passes these steps: credential and limit, path, body or
+query, operation, answer.
 """
 
 import asyncio
@@ -24,7 +24,6 @@ from clarin_core.ports.storage import Storage
 from clarin_core.ports.views import Views
 from clarin_core.usecases.idempotency import Once
 from clarin_server.http.answers import answer, request_id_of
-from clarin_server.http.auth import authenticate
 from clarin_server.http.decoding import (
     BODY_BYTES_MAX,
     decode_body,
@@ -32,6 +31,7 @@ from clarin_server.http.decoding import (
     decode_query,
     read_body,
 )
+from clarin_server.http.limits import Limits, address_of
 from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.rows import Row
 from clarin_server.services import Services
@@ -58,7 +58,7 @@ class _Input:
         return _with_precondition(request, value) if isinstance(value, Change) else value
 
 
-def bind(row: Row, services: Services) -> Handler:
+def bind(row: Row, services: Services, limits: Limits) -> Handler:
     """Return the handler of a row."""
     input_ = _input(row)
     call = _operation(row, services)
@@ -67,15 +67,16 @@ def bind(row: Row, services: Services) -> Handler:
 
     async def handle(request: Request, **path: str) -> HTTPResponse:
         arguments: dict[str, Any] = {}
-        if not row.is_public:
-            actor, _ = await authenticate(request, services.sign_in)
-            request.ctx.actor = arguments["actor"] = actor
+        if row.is_public:
+            await limits.stranger(request)
+            if "address" in row.parameters:
+                arguments["address"] = address_of(request)
+        else:
+            request.ctx.actor = arguments["actor"] = actor = await limits.signed_in(request)
             if row.for_admins:
                 actor.require_admin()
             if not row.is_conditional:
                 _refuse_precondition(request)
-        elif "address" in row.parameters:
-            arguments["address"] = request.ip
         arguments |= {name: convert[name](text) for name, text in path.items()}
         body = await read_body(request, BODY_BYTES_MAX)  # Also where nothing is wanted of it.
         if input_:

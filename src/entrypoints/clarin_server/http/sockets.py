@@ -44,6 +44,7 @@ class _Said(Struct, frozen=True):
 
 async def open_socket(app: App, request: Request) -> None:
     """Upgrade a signed-in request and stay until the client is gone."""
+    await app.ctx.limits.handshake(request)
     if not origin_allowed(request, app.ctx.settings.cors_origins):
         raise Forbidden("a page of an allowed origin")
     if request.headers.get("upgrade", "").lower() != "websocket":

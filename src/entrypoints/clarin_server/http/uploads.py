@@ -17,9 +17,9 @@ from clarin_core.errors import Invalid
 from clarin_core.ports.storage import Storage
 from clarin_core.usecases.idempotency import Once
 from clarin_server.http.answers import HEADERS, answer, request_id_of
-from clarin_server.http.auth import authenticate
 from clarin_server.http.decoding import decode_id, read_body
 from clarin_server.http.forms import Part, boundary_of, read_form
+from clarin_server.http.limits import Limits
 from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.reserve import Reserve, Take
 from clarin_server.services import Services
@@ -32,8 +32,9 @@ _FIELDS = {"import_type", "overwrite"}
 class Uploads:
     """The hand-written handlers: the binder reads JSON only."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, limits: Limits) -> None:
         self._services = services
+        self._limits = limits
         once = Once(services.storage, services.clock)
         self._repeating = Repeating(once, "POST /import/csv", 202)
         self._reserve = Reserve(total=UPLOAD_BYTES_MAX, per_account=UPLOAD_BYTES_PER_ACCOUNT_MAX)
@@ -87,8 +88,7 @@ class Uploads:
         return HTTPResponse(content, 200, headers, "text/csv; charset=utf-8")
 
     async def _admin(self, request: Request) -> Actor:
-        actor, _ = await authenticate(request, self._services.sign_in)
-        request.ctx.actor = actor
+        request.ctx.actor = actor = await self._limits.signed_in(request)
         actor.require_admin()
         return actor
 
