@@ -237,23 +237,19 @@ def test_an_outage_is_bridged() -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(
-    ("value", "is_let_in"), [(b"", True), (b"junk", True), (b"4102444800000000", False)]
-)
-def test_what_others_left_under_our_keys_shuts_nobody_out(value: bytes, is_let_in: bool) -> None:
-    """Junk is as good as no server; a bucket that fills in 2100 is an empty one, and fills."""
+@pytest.mark.parametrize("value", [b"", b"junk", b"4102444800000000"])
+def test_what_others_left_under_our_keys_shuts_nobody_out(value: bytes) -> None:
+    """Junk is as good as no server, and a bucket that fills in 2100 as good as a full one."""
 
     async def story() -> None:
-        prefix, clock = f"test:{token_hex(6)}:", Watch()
+        prefix = f"test:{token_hex(6)}:"
         async with RedisLink(URL, call_s=PATIENCE_S) as link, Redis.from_url(URL) as client:
-            limiter = limiter_on(link, clock, prefix=prefix)
+            limiter = limiter_on(link, Watch(), prefix=prefix)
             await limiter.take("ana", TEN)
             await let_in(limiter.spend("ana", SLOW) for _ in range(SLOW_LEASE))
             async for name in client.scan_iter(f"{prefix}*"):
                 await client.set(name, value)
             assert await let_in(limiter.take("ana", TEN) for _ in range(20)) == 5
-            assert bool(await let_in([limiter.spend("ana", SLOW)])) is is_let_in
-            clock.forward(seconds=61)
             await limiter.spend("ana", SLOW)
 
     asyncio.run(story())

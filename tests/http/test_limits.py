@@ -83,6 +83,20 @@ def test_a_user_has_a_rate_and_a_burst() -> None:
     tell(story)
 
 
+def test_a_refusal_is_counted_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """An operator sees how many there are, and which account they concern."""
+
+    async def story(house: House, _: Watch) -> None:
+        await use_up(me(house.beto), USER_REQUESTS.burst, 200)
+        counted = (await house.http.get("/metrics")).text
+        labels = 'method="GET",route="/api/me",status="429"'
+        assert f"clarin_http_requests_total{{{labels}}} 1.0" in counted
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "status=429" in line]
+        assert f"account_id={house.beto.account_id} " in f"{line} "
+
+    tell(story)
+
+
 def test_a_user_has_a_rate_in_each_account() -> None:
     """No limit crosses accounts: who works in two has two."""
 

@@ -34,7 +34,7 @@ class MemoryLimiter(Limiter):
         """Count a try, or raise RateLimited and count nothing."""
         at = self._clock()
         counted = self._tries.get(key) or deque[_Counted]()
-        while counted and counted[0].at <= at - tries.window:
+        while counted and not at - tries.window < counted[0].at <= at:
             counted.popleft()
         if len(counted) >= tries.count:
             raise refusal(counted[-tries.count].at + tries.window - at)

@@ -42,18 +42,18 @@ local function text(number) return string.format('%.0f', number) end
 _TAKE = f"""{_NOW}
 local window, count = tonumber(ARGV[2]), tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(now - window))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. text(now), '+inf')
 if redis.call('ZCARD', KEYS[1]) >= count then
     return redis.call('ZRANGE', KEYS[1], -count, -count, 'WITHSCORES')[2] + window - now
 end
 redis.call('ZADD', KEYS[1], text(now), ARGV[4])
 redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
 return 0"""
-# No bucket is full later than after its whole burst: a smaller limit, or a server's clock that
-# was set back, shuts nobody out for longer.
+# As `Rate.spend`, for several tokens at once.
 _LEASE = f"""{_NOW}
 local interval, burst, wanted = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local full_at = tonumber(redis.call('GET', KEYS[1]) or now)
-full_at = math.min(math.max(full_at, now), now + interval * burst)
+if full_at < now or full_at > now + interval * burst then full_at = now end
 local given = math.min(math.floor((now - full_at) / interval + burst), wanted)
 full_at = full_at + interval * given
 redis.call('SET', KEYS[1], text(full_at), 'PX', math.ceil((full_at - now) / 1000))
@@ -143,8 +143,8 @@ class RedisLimiter(Limiter):
             if lease.tokens > 0:
                 return lease
             at = self._clock()
-            if lease.refused_until > at:
-                raise refusal(lease.refused_until - at, "too many requests")
+            if timedelta() < (left := lease.refused_until - at) <= rate.interval:
+                raise refusal(left, "too many requests")
             found = await self._run(_LEASE, self._name("rate", key), *_wanted(rate))
             if found is None:
                 await self._local.spend(key, rate)

@@ -34,12 +34,13 @@ class Rate(Struct, frozen=True):
     def spend(self, full_at: datetime, *, at: datetime) -> datetime:
         """Return when the bucket is full again after a token is taken; raises RateLimited.
 
-        A bucket is known by the moment at which it is full, and nothing runs to fill it.
+        A bucket is known by the moment at which it is full, and nothing runs to fill it. None is
+        full later than after its whole burst, but by a clock that was set back: that one is full.
         Source: the generic cell rate algorithm, ITU-T I.371, annex A.
         """
-        interval = self.interval
-        full_at = max(full_at, at) + interval
-        if (wait := full_at - at - interval * self.burst) > timedelta():
+        full_burst = self.interval * self.burst
+        full_at = (full_at if at < full_at <= at + full_burst else at) + self.interval
+        if (wait := full_at - at - full_burst) > timedelta():
             raise refusal(wait, "too many requests")
         return full_at
 

@@ -18,6 +18,7 @@ class Limiter(Protocol):
     What is refused raises RateLimited with the seconds after which it is let in, if nobody
     else comes first; never more than one second too many. Nothing else is raised, and nobody
     waits for a medium that does not answer: each process then limits by itself, until it does.
+    A clock that is set back shuts nobody out for longer; what lies in its future does not count.
     Memory is bounded, whatever the keys: those that were silent longest are forgotten first.
     """
 

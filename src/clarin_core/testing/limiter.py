@@ -200,6 +200,20 @@ class LimiterContract:
 
         self.tell(story)
 
+    def test_a_clock_that_is_set_back_shuts_nobody_out(self) -> None:
+        """What was counted in what is now the future does not count."""
+
+        async def story(pair: Limiters, clock: Watch) -> None:
+            one, other = pair
+            assert await let_in(one.take("ana", THREE) for _ in range(5)) == 3
+            await let_in(one.spend("ana", SLOW) for _ in range(60))
+            clock.forward(days=-1)
+            assert await let_in(other.take("ana", THREE) for _ in range(5)) == 3
+            await one.spend("ana", SLOW)
+            await other.spend("ana", SLOW)
+
+        self.tell(story)
+
     def test_nobody_ever_gets_more_than_burst_and_rate(self) -> None:
         """Since the first request: the burst, and what came since then; of whomever it is asked."""
         steps = st.tuples(st.sampled_from([0, 1]), st.integers(0, 5), st.integers(1, 30))

@@ -41,6 +41,7 @@ class Limits:
         except Unauthorized:
             await self.stranger(request)
             raise
+        request.ctx.actor = actor  # The log says whose a refused request was.
         await self._limiter.spend(f"user:{actor.account_id}:{actor.user_id}", USER_REQUESTS)
         return actor
 

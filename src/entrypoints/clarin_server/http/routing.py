@@ -72,7 +72,7 @@ def bind(row: Row, services: Services, limits: Limits) -> Handler:
             if "address" in row.parameters:
                 arguments["address"] = address_of(request)
         else:
-            request.ctx.actor = arguments["actor"] = actor = await limits.signed_in(request)
+            arguments["actor"] = actor = await limits.signed_in(request)
             if row.for_admins:
                 actor.require_admin()
             if not row.is_conditional:

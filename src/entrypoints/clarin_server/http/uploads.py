@@ -88,7 +88,7 @@ class Uploads:
         return HTTPResponse(content, 200, headers, "text/csv; charset=utf-8")
 
     async def _admin(self, request: Request) -> Actor:
-        request.ctx.actor = actor = await self._limits.signed_in(request)
+        actor = await self._limits.signed_in(request)
         actor.require_admin()
         return actor
 
