@@ -27,6 +27,7 @@ WRONG = {
     "ADMIN_PASSWORD": "canary",
     "ACCOUNT_NAME": "a" * 256,
     "CORS_ORIGINS": "https://crm.example.com,*",
+    "TRUSTED_PROXIES": "10.0.0.7,unix:",
     "LOG_LEVEL": "loud",
     "LOG_FORMAT": "xml",
     "CLARIN_RATE_LIMITS": "maybe",
@@ -61,6 +62,7 @@ def test_every_setting_is_read_by_its_name() -> None:
         "ADMIN_PASSWORD": "correct horse",
         "ACCOUNT_NAME": "Luz",
         "CORS_ORIGINS": "https://crm.example.com, http://localhost:3000,",
+        "TRUSTED_PROXIES": "10.0.0.7, 2001:db8:7::/64,",
         "LOG_LEVEL": "WARNING",
         "LOG_FORMAT": "Json",
         "CLARIN_RATE_LIMITS": "ON",
@@ -72,6 +74,7 @@ def test_every_setting_is_read_by_its_name() -> None:
     assert settings.storage_url == "postgres://u:p%40ss@db:5433/clarin?sslmode=require"
     assert (settings.is_production, settings.requests_in_flight_max) == (True, 64)
     assert settings.rate_limits == "on"
+    assert list(map(str, settings.proxies)) == ["10.0.0.7/32", "2001:db8:7::/64"]
 
 
 def test_an_empty_variable_counts_as_absent() -> None:
@@ -132,6 +135,14 @@ def test_limits_cannot_be_switched_off_in_production() -> None:
     environ = {"CLARIN_RATE_LIMITS": "off", "JWT_SECRET": GOOD_SECRET}
     assert "CLARIN_RATE_LIMITS" in faults_of({"CLARIN_ENV": "production", **environ})
     assert read_settings(environ).rate_limits == "off"
+
+
+@pytest.mark.parametrize(
+    "proxies", ["10.0.0.7/8", "10.0.0", "10.0.0.0/33", "2001:db8:7", "0.0.0.0/0", "10.0.0.7,::/0"]
+)
+def test_proxies_are_addresses_and_never_everybody(proxies: str) -> None:
+    """A network has no bits of a host: who writes some means another network."""
+    assert "TRUSTED_PROXIES must be" in faults_of({"TRUSTED_PROXIES": proxies})
 
 
 @pytest.mark.parametrize("url", ["postgresql://h:99999/x", "postgresql://h:0/x", "postgres://[x/"])

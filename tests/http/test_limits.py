@@ -2,15 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from sanic import Request
 
 from clarin_memory import MemoryLimiter
-from clarin_server.http.limits import address_of
 from clarin_server.settings import (
     ADDRESS_REQUESTS,
     HANDSHAKE_RETRY_S_MAX,
@@ -172,20 +169,3 @@ def test_where_limits_are_off_sockets_open_at_any_rate() -> None:
                 refused(await knock(house), 401, "unauthorized")
 
     asyncio.run(story())
-
-
-@pytest.mark.parametrize(
-    ("ip", "address"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("", ""),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2::3", "20010db800010002/64"),
-        ("2001:db8:1:2:ffff::1", "20010db800010002/64"),
-        ("2001:db8:1:3::3", "20010db800010003/64"),
-        ("fe80::1%eth0", "fe80000000000000/64"),
-    ],
-)
-def test_an_address_is_what_one_subscriber_has(ip: str, address: str) -> None:
-    """Otherwise who has IPv6 has 2**64 limits."""
-    assert address_of(cast("Request", SimpleNamespace(ip=ip))) == address

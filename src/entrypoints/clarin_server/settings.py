@@ -1,8 +1,9 @@
 """What an operator can set, read from the environment once, at the start."""
 
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,6 +32,8 @@ _SECRET_BYTES_MIN = 32
 _SECRET_LETTERS_MIN = 10
 _SAMPLE_WORDS = ("change", "example", "sample", "secret", "your-", "your_", "password", "default")
 
+Network: TypeAlias = IPv4Network | IPv6Network
+
 _Environment = Literal["development", "production"]
 _Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]+$")]
 _Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -38,6 +41,7 @@ _PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 _RedisUrl = Annotated[str, Meta(pattern=r"^(off|(redis|rediss|unix)://.+)$")]
 _StorageUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*(:.*)?$")]
 _Origin = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")]
+_Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:/]+$")]
 _LogLevel = Literal["debug", "info", "warning", "error"]
 _LogFormat = Literal["console", "json"]
 _Requests = Annotated[int, Meta(ge=1, le=100_000)]
@@ -59,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_password: Password | None = field(name="ADMIN_PASSWORD", default=None)
     account_name: Name = field(name="ACCOUNT_NAME", default="Clarin")
     cors_origins: tuple[_Origin, ...] = field(name="CORS_ORIGINS", default=())
+    trusted_proxies: tuple[_Network, ...] = field(name="TRUSTED_PROXIES", default=())
     log_level: _LogLevel = field(name="LOG_LEVEL", default="info")
     log_format: _LogFormat | None = field(name="LOG_FORMAT", default=None)
     rate_limits: Literal["on", "off"] = field(name="CLARIN_RATE_LIMITS", default="on")
@@ -81,6 +86,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def storage_url(self) -> str | None:
         """The address of the storage, None for the embedded PostgreSQL."""
         return self.storage or self.database_url
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks whose word about an address counts."""
+        return tuple(map(ip_network, self.trusted_proxies))
 
     @property
     def is_production(self) -> bool:
@@ -128,6 +138,10 @@ WANTED: Mapping[str, Wanted] = {
     "CORS_ORIGINS": Wanted(
         "origins of the web pages that may call, separated by commas (* is none)",
         "https://crm.example.com,http://localhost:3000",
+    ),
+    "TRUSTED_PROXIES": Wanted(
+        "addresses and networks of your proxies, separated by commas (everybody is none)",
+        "10.0.0.7,2001:db8:7::/64",
     ),
     "LOG_LEVEL": Wanted("debug, info, warning or error", "info"),
     "LOG_FORMAT": Wanted("console or json (console is for terminals)", "json"),
@@ -190,13 +204,21 @@ def _has_wrong_address(settings: Settings) -> bool:
         return True
 
 
+def _has_wrong_proxies(settings: Settings) -> bool:
+    try:
+        return any(network.prefixlen == 0 for network in settings.proxies)
+    except ValueError:
+        return True
+
+
 def _has_no_limits(settings: Settings) -> bool:
     return settings.is_production and settings.rate_limits == "off"
 
 
-# What one value alone cannot tell.
+# What a type cannot tell.
 _RULES: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
     ("JWT_SECRET", _has_wrong_secret),
     ("DATABASE_URL", _has_wrong_address),
+    ("TRUSTED_PROXIES", _has_wrong_proxies),
     ("CLARIN_RATE_LIMITS", _has_no_limits),
 )

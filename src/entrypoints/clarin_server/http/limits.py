@@ -7,12 +7,12 @@ do not count, sockets that want to open. Probes and documents are free.
 
 import secrets
 from datetime import UTC, datetime
-from ipaddress import IPv6Address
 
 from sanic import Request
 
 from clarin_core.domain.actor import Actor
 from clarin_core.errors import RateLimited, Unauthorized, Unavailable
+from clarin_server.http.address import address_of
 from clarin_server.http.auth import authenticate
 from clarin_server.services import Services
 from clarin_server.settings import (
@@ -31,6 +31,7 @@ class Limits:
         self._limiter = services.limiter
         self._sign_in = services.sign_in
         self._clock = services.clock
+        self._proxies = settings.proxies
         self._has_budget = settings.rate_limits == "on"
         self._handshakes_full_at = datetime.min.replace(tzinfo=UTC)
 
@@ -45,9 +46,11 @@ class Limits:
         await self._limiter.spend(f"user:{actor.account_id}:{actor.user_id}", USER_REQUESTS)
         return actor
 
-    async def stranger(self, request: Request) -> None:
-        """Count a request of nobody known."""
-        await self._limiter.spend(f"address:{address_of(request)}", ADDRESS_REQUESTS)
+    async def stranger(self, request: Request) -> str:
+        """Count a request of nobody known; returns the address it comes from."""
+        address = address_of(request, self._proxies)
+        await self._limiter.spend(f"address:{address}", ADDRESS_REQUESTS)
+        return address
 
     async def handshake(self, request: Request) -> None:
         """Count a socket that wants to open; after a restart all clients come back at once.
@@ -63,15 +66,3 @@ class Limits:
             wait = 1 + secrets.randbelow(HANDSHAKE_RETRY_S_MAX)
             reason = "opens as many sockets as it can"
             raise Unavailable("the service", reason, retry_after_s=wait) from error
-
-
-def address_of(request: Request) -> str:
-    """Return where a request comes from, as far as one subscriber has it.
-
-    With IPv6 that is a network of 64 bits: its owner could take another address each time.
-    """
-    ip: str = request.ip
-    if ":" not in ip:
-        return ip
-    address = IPv6Address(ip)
-    return str(address.ipv4_mapped or f"{address.packed[:8].hex()}/64")

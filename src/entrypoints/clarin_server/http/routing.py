@@ -31,7 +31,7 @@ from clarin_server.http.decoding import (
     decode_query,
     read_body,
 )
-from clarin_server.http.limits import Limits, address_of
+from clarin_server.http.limits import Limits
 from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.rows import Row
 from clarin_server.services import Services
@@ -68,9 +68,9 @@ def bind(row: Row, services: Services, limits: Limits) -> Handler:
     async def handle(request: Request, **path: str) -> HTTPResponse:
         arguments: dict[str, Any] = {}
         if row.is_public:
-            await limits.stranger(request)
+            address = await limits.stranger(request)
             if "address" in row.parameters:
-                arguments["address"] = address_of(request)
+                arguments["address"] = address
         else:
             arguments["actor"] = actor = await limits.signed_in(request)
             if row.for_admins:

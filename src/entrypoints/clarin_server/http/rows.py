@@ -1,9 +1,9 @@
 """A row says which operation answers a method and a path.
 
 The operation's signature is the contract: `actor` comes from the credential, a parameter named
-in the path from the path, `address` from the connection, and the one remaining Struct from the
-body, or from the query where there is no body. An operation without an actor is public, except
-that a method of `Views` always belongs to the actor's account.
+in the path from the path, `address` from the connection or the proxy, and the one remaining
+Struct from the body, or from the query where there is no body. An operation without an actor is
+public, except that a method of `Views` always belongs to the actor's account.
 """
 
 import inspect
