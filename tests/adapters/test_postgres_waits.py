@@ -1,0 +1,134 @@
+"""What happens when two want the same rows, or do the same."""
+
+import asyncio
+
+import pytest
+
+from clarin_core.domain.idempotency import StoredAnswer
+from clarin_core.domain.leads import LeadQuery
+from clarin_core.domain.pipelines import NewStage
+from clarin_core.domain.tags import TagOrigin
+from clarin_core.errors import AlreadyRunning, Contention
+from clarin_core.testing.idempotency import DONE, a_request, answer_in
+from clarin_core.testing.tenants import LATER, NOON, Tenant, draft
+from support.administered import Admin, someone_waits, tell
+
+
+def test_waiting_too_long_for_a_row_is_contention(database: str) -> None:
+    """Section 2.1: nothing happened, trying again is safe."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        lead = await account.add_lead()
+        async with account.begin() as tx:
+            await tx.leads.get(lead.id)
+            with pytest.raises(Contention):
+                async with account.begin() as other:
+                    await other.leads.get(lead.id)
+
+    tell(database, story)
+
+
+def test_a_repeat_waits_for_the_first_and_gets_its_answer(database: str) -> None:
+    """2.9: at the unique index, before it does anything of its own."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def repeat() -> StoredAnswer | None:
+            async with account.begin() as tx:
+                return await tx.idempotency.claim(a_request("uno"), at=LATER)
+
+        async with account.begin() as tx:
+            await answer_in(tx, a_request("uno"))
+            repeating = asyncio.create_task(repeat())
+            await someone_waits(admin)
+        assert await repeating == DONE
+
+    tell(database, story)
+
+
+def test_a_repeat_of_what_takes_too_long_is_told_to_come_back(database: str) -> None:
+    """R16: not to try again at once; and nothing of the first is disturbed."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def repeat() -> StoredAnswer | None:
+            async with account.begin() as tx:
+                return await tx.idempotency.claim(a_request("uno"), at=LATER)
+
+        async def repeat_above() -> StoredAnswer | None:
+            async with account.storage.directory() as directory:
+                answers = await directory.idempotency(account.id)
+                return await answers.claim(a_request("uno"), at=LATER)
+
+        async with account.begin() as tx:
+            await answer_in(tx, a_request("uno"))
+            told = await asyncio.gather(repeat(), repeat_above(), return_exceptions=True)
+        assert [type(one) for one in told] == [AlreadyRunning] * 2
+        assert await repeat() == await repeat_above() == DONE
+
+    tell(database, story)
+
+
+def test_one_of_two_that_deadlock_goes_on(database: str) -> None:
+    """Section 2.1: the other one is Contention and left no trace."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        leads = await account.add_leads(draft("Luz"), draft("Sol"))
+        both = asyncio.Barrier(2)
+
+        async def cross(first: int, second: int) -> None:
+            async with account.begin() as tx:
+                await tx.leads.get(leads[first].id)
+                await both.wait()
+                lead = await tx.leads.get(leads[second].id)
+                lead.touch(LATER)
+                await tx.leads.save([lead])
+
+        ends = await asyncio.gather(cross(0, 1), cross(1, 0), return_exceptions=True)
+        assert sorted(type(end).__name__ for end in ends) == ["Contention", "NoneType"]
+        page = await account.views.leads(LeadQuery())
+        assert sorted(lead.version for lead in page.data) == [1, 2]
+
+    tell(database, story)
+
+
+def test_who_waited_for_a_pipeline_sees_its_new_stages(database: str) -> None:
+    """LD7: a statement that waits for a lock looks at other tables as of before the wait."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def look() -> list[str]:
+            async with account.begin() as other:
+                pipeline = await other.pipelines.default()
+                return [stage.name for stage in pipeline.stages]
+
+        async with account.begin() as tx:
+            await tx.pipelines.get(account.pipeline.id)
+            await tx.pipelines.add_stages(account.pipeline.id, [NewStage(name="Nueva")])
+            looking = asyncio.create_task(look())
+            await someone_waits(admin)
+        assert (await looking)[-1] == "Nueva"
+
+    tell(database, story)
+
+
+def test_a_claim_waits_for_the_claim_of_another(database: str) -> None:
+    """CT2: the second finds what the first made; one that is undone leaves the way free."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def claim() -> bool:
+            async with account.begin() as other:
+                ((_, is_new),) = await other.tags.claim(["vip"], origin=TagOrigin.LOCAL, at=NOON)
+                return is_new
+
+        async def claim_in_vain() -> None:
+            async with account.begin() as tx:
+                await tx.tags.claim(["vip"], origin=TagOrigin.LOCAL, at=NOON)
+                claiming.append(asyncio.create_task(claim()))
+                await someone_waits(admin)
+                raise ZeroDivisionError
+
+        claiming: list[asyncio.Task[bool]] = []
+        with pytest.raises(ZeroDivisionError):
+            await claim_in_vain()
+        assert await claiming[0]
+        assert not await claim()
+
+    tell(database, story)
