@@ -12,6 +12,7 @@ _REAL = {
     "tests.adapters.test_postgres_schema": 4,
     "tests.adapters.test_postgres_storage": 300,
     "tests.adapters.test_redis_cache": 10,
+    "tests.adapters.test_redis_limiter": 20,
     "tests.adapters.test_redis_publisher": 10,
     "tests.entrypoints.test_serve": 5,
     "tests.reads.test_races": 8,

@@ -90,9 +90,22 @@ def test_a_description_names_all_that_is_read(one: Operation) -> None:
     has_body = one.input is not None and one.where == "body"
     assert ("requestBody" in said) == (has_form or has_body)
     assert (said.get("security") == []) == one.is_public
-    assert "default" in said["responses"]
+    assert {"429", "default"} <= said["responses"].keys()
     if one.row:
         assert str(one.row.status) in said["responses"]
+
+
+def test_who_is_counted_is_told_so() -> None:
+    """429 wherever a limit is, and 503 for sockets, with the time to wait; probes are free."""
+    for path, methods in DOCUMENT["paths"].items():
+        wanted = {"429"} if path.startswith("/api/") else set()
+        for said in methods.values():
+            told = {
+                status
+                for status, answer in said["responses"].items()
+                if "Retry-After" in answer.get("headers", ())
+            }
+            assert told == ({"429", "503"} if path == "/ws" else wanted), path
 
 
 def test_answers_fit_their_description() -> None:

@@ -64,6 +64,18 @@ _FAILURE = {
     "description": "an error",
     "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
 }
+_RETRY_AFTER = {
+    "description": "how many seconds to wait",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+}
+_TOO_MANY = _FAILURE | {
+    "description": "too many requests or tries",
+    "headers": {"Retry-After": _RETRY_AFTER},
+}
+_NOT_NOW = _TOO_MANY | {"description": "too much at once, or a part is away"}
+# What any operation may answer that counts who asks.
+_FAILURES = {"429": _TOO_MANY, "default": _FAILURE}
 _ABOUT = """Leads, contacts, pipelines and tags of one account, by its credential.
 
 Lists are `{data,total,page,limit}` by page or `{data,limit,next}` by cursor (`after=`, empty for
@@ -195,7 +207,7 @@ def _responses(status: int, schemas: _Schemas, answer: object) -> Schema:
     good: Schema = {"description": "done"}
     if answer is not type(None):
         good["content"] = {"application/json": {"schema": schemas.of(answer)}}
-    return {str(status): good, "default": _FAILURE}
+    return {str(status): good, **_FAILURES}
 
 
 def _for_whom(row: Row) -> str:
@@ -223,7 +235,7 @@ def _by_hand(schemas: _Schemas) -> list[tuple[str, str, Schema]]:
 
 def _socket() -> Schema:
     described = _probe("Upgrade to a WebSocket: `hello`, then every change of the account.", 101)
-    responses = described["responses"] | {"default": _FAILURE}
+    responses = described["responses"] | _FAILURES | {"503": _NOT_NOW}
     return described | {
         "security": [{"bearer": []}, {}],
         "parameters": [_TICKET],
@@ -256,7 +268,7 @@ def _rejects() -> Schema:
         "parameters": [{"name": "import_id", "in": "path", "required": True, "schema": id_}],
         "responses": {
             "200": {"description": "a CSV file", "content": {"text/csv": {}}},
-            "default": _FAILURE,
+            **_FAILURES,
         },
     }
 
