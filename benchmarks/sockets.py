@@ -3,11 +3,12 @@
     make bench-sockets ARGS="fanout --workers 2"
     python -m benchmarks.sockets storm --sockets 2000 --json after.json --against before.json
 
-It starts a service of its own, or takes `--url`. It makes accounts through the API, opens the
-sockets from processes of their own, and changes leads. `delivered` counts events times sockets;
-`lost` is what was written times the sockets of its account, less what arrived; `late` is from an
-event's commit (its `at`) to its arrival. The processor time of a delivery is that of the
-service's processes, less what the same writes cost them without a socket.
+It starts a service of its own, or takes `--url`, which had better have no rate limits. It makes
+accounts through the API, opens the sockets from processes of their own, and changes leads.
+`delivered` counts events times sockets; `lost` is what was written times the sockets of its
+account, less what arrived; `late` is from an event's commit (its `at`) to its arrival. The
+processor time of a delivery is that of the service's processes, less what the same writes cost
+them without a socket.
 """
 
 import asyncio
