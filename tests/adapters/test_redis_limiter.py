@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from secrets import token_hex
+from secrets import token_bytes
 from typing import TypeVar
 
 import pytest
@@ -26,7 +26,7 @@ from clarin_core.testing.limiter import (
 from clarin_core.testing.tenants import NOON
 from clarin_embedded import EmbeddedValkey
 from clarin_memory import MemoryLimiter
-from clarin_redis import RedisLimiter, RedisLink
+from clarin_redis import Realm, RedisLimiter, RedisLink
 
 T = TypeVar("T")
 
@@ -73,12 +73,17 @@ class CountingLink(RedisLink):
         return await super().ask(work)
 
 
+def own_realm() -> Realm:
+    """Return an installation that nobody else is."""
+    return Realm(token_bytes(32), "")
+
+
 def limiter_on(
     link: RedisLink,
     clock: Clock,
     *,
     local: Limiter | None = None,
-    prefix: str = "",
+    realm: Realm | None = None,
     keys_max: int = 20_000,
 ) -> RedisLimiter:
     """Return a limiter; the server's clock cannot be set forward, so it is shifted."""
@@ -86,8 +91,8 @@ def limiter_on(
         link,
         local or MemoryLimiter(clock),
         clock,
+        realm or own_realm(),
         keys_max=keys_max,
-        prefix=prefix or f"test:{token_hex(6)}:",
         shift=lambda: clock() - NOON,
     )
 
@@ -95,12 +100,12 @@ def limiter_on(
 @asynccontextmanager
 async def opened(clock: Clock, count: int = 2) -> AsyncIterator[list[RedisLimiter]]:
     """Open limiters of as many processes."""
-    prefix = f"test:{token_hex(6)}:"
+    realm = own_realm()
     async with AsyncExitStack() as stack:
         links = [
             await stack.enter_async_context(RedisLink(URL, call_s=PATIENCE_S)) for _ in range(count)
         ]
-        yield [limiter_on(link, clock, local=Nobody(), prefix=prefix) for link in links]
+        yield [limiter_on(link, clock, local=Nobody(), realm=realm) for link in links]
 
 
 @asynccontextmanager
@@ -161,16 +166,16 @@ def test_a_flood_of_keys_costs_a_bounded_memory() -> None:
     """R23: here by number, in Redis by time; names of any size take the same room."""
 
     async def story() -> None:
-        prefix = f"test:{token_hex(6)}:"
+        realm = own_realm()
         async with RedisLink(URL, call_s=PATIENCE_S) as link, Redis.from_url(URL) as client:
-            limiter = limiter_on(link, Watch(), prefix=prefix, keys_max=10)
+            limiter = limiter_on(link, Watch(), realm=realm, keys_max=10)
             for number in range(30):
                 await limiter.spend(f"{number}" * 1000, SLOW)
                 await limiter.take(f"ana {number}", THREE)
                 assert limiter.keys_known <= 10
-            names = [name async for name in client.scan_iter(f"{prefix}*")]
+            names = [name async for name in client.scan_iter(realm.name("*"))]
             assert len(names) == 60
-            assert max(map(len, names)) < len(prefix) + 40
+            assert max(map(len, names)) < len(realm.name()) + 40
             assert not [name for name in names if b"ana" in name]
             for name in names:
                 assert 0 < await client.pttl(name) <= WINDOW.total_seconds() * 1000
@@ -242,12 +247,12 @@ def test_what_others_left_under_our_keys_shuts_nobody_out(value: bytes) -> None:
     """Junk is as good as no server, and a bucket that fills in 2100 as good as a full one."""
 
     async def story() -> None:
-        prefix = f"test:{token_hex(6)}:"
+        realm = own_realm()
         async with RedisLink(URL, call_s=PATIENCE_S) as link, Redis.from_url(URL) as client:
-            limiter = limiter_on(link, Watch(), prefix=prefix)
+            limiter = limiter_on(link, Watch(), realm=realm)
             await limiter.take("ana", TEN)
             await let_in(limiter.spend("ana", SLOW) for _ in range(SLOW_LEASE))
-            async for name in client.scan_iter(f"{prefix}*"):
+            async for name in client.scan_iter(realm.name("*")):
                 await client.set(name, value)
             assert await let_in(limiter.take("ana", TEN) for _ in range(20)) == 5
             await limiter.spend("ana", SLOW)

@@ -11,7 +11,6 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from clarin_core.domain.ids import AccountId
-from clarin_core.errors import RateLimited
 from clarin_core.ports.event_publisher import Hint, News
 from clarin_core.reads.cached import SHAPES
 from clarin_core.testing.cache import KEY, entry
@@ -25,7 +24,7 @@ from clarin_server.plugins import installed_storages
 from clarin_server.progress import Progress
 from clarin_server.runtime import running
 from clarin_server.services import Services
-from clarin_server.settings import Settings, read_settings
+from clarin_server.settings import Settings
 from clarin_server.start import _prepared
 from clarin_server.worker import HandOver, container_for
 

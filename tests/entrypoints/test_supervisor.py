@@ -28,7 +28,7 @@ POST = (
     b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"
 )
-TOLD = HandOver(number=0, storage_url="memory", redis_url="", signing_secret=SECRET)
+TOLD = HandOver(number=0, storage_url="memory", storage_id="", redis_url="", signing_secret=SECRET)
 
 Address = tuple[str, int]
 Stub = Callable[[str], str]

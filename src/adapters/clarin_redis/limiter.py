@@ -28,6 +28,7 @@ from clarin_core.domain.limits import Rate, Tries, refusal
 from clarin_core.ports.limiter import Limiter, Try
 from clarin_core.ports.small import Clock
 from clarin_redis.link import RedisLink
+from clarin_redis.realm import Realm
 
 _LEASE_PART, _LEASE_MAX = 10, 20
 _CALLS_MAX = 16  # As many as a link has connections.
@@ -83,16 +84,16 @@ class RedisLimiter(Limiter):
         link: RedisLink,
         local: Limiter,
         clock: Clock,
+        realm: Realm,
         *,
         keys_max: int = 20_000,
-        prefix: str = "",
         shift: Callable[[], timedelta] = _no_shift,
     ) -> None:
         self._link = link
         self._local = local
         self._clock = clock
         self._keys_max = keys_max
-        self._prefix = prefix
+        self._realm = realm
         self._shift = shift
         self._calls = asyncio.Semaphore(_CALLS_MAX)
         self._leases = OrderedDict[str, _Lease]()
@@ -170,7 +171,7 @@ class RedisLimiter(Limiter):
 
     def _name(self, kind: str, key: str) -> str:
         digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16)
-        return f"{self._prefix}{kind}:{digest.hexdigest()}"
+        return self._realm.name(kind, digest.hexdigest())
 
 
 def _wanted(rate: Rate) -> tuple[int, int, int]:

@@ -50,13 +50,15 @@ class Container(containers.DeclarativeContainer):
         yes=providers.Singleton(RedisPublisher, link, realm),
         no=providers.Singleton(MemoryPublisher, is_whole=is_alone),
     )
-    limits_link = providers.Singleton(RedisLink, redis_url)
+    limits_link = providers.Singleton(
+        RedisLink, redis_url, failed=providers.Object(log_redis_failure)
+    )
     local_limiter = providers.Singleton(MemoryLimiter, clock)
     limiter = providers.Selector(
         settings.provided.rate_limits,
         on=providers.Selector(
             has_redis,
-            yes=providers.Singleton(RedisLimiter, limits_link, local_limiter, clock),
+            yes=providers.Singleton(RedisLimiter, limits_link, local_limiter, clock, realm),
             no=local_limiter,
         ),
         off=providers.Singleton(Unlimited),
