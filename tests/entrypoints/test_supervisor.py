@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 from prometheus_client import multiprocess
@@ -194,7 +195,7 @@ def test_a_worker_says_why_it_does_not_start(capfd: pytest.CaptureFixture[str]) 
     """In plain words, also in its log; the others end with it."""
 
     async def story() -> None:
-        told = HandOver(number=0, storage_url="nosuch:", redis_url="", signing_secret=SECRET)
+        told = msgspec.structs.replace(TOLD, storage_url="nosuch:")
         with pytest.raises(CannotStart, match=r"^Worker \d did not start: .*installed: "):
             async with two_workers(told):
                 pass
