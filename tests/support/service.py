@@ -62,9 +62,13 @@ class Service:
         """Read to the end, and return the exit code."""
         if self._reader is None:
             self._read()
-        else:
-            self._reader.join()
+        self.stop_reading()
         return self.process.wait()
+
+    def stop_reading(self) -> None:
+        """Wait until all is read, where it is read meanwhile."""
+        if self._reader is not None:
+            self._reader.join()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -88,7 +92,7 @@ def serving(*words: str, **environ: str) -> Iterator[Service]:
     finally:
         late.cancel()
         service.process.kill()
-        service.rest()
+        service.stop_reading()
         with service.process:
             pass  # Closes the pipe.
 
