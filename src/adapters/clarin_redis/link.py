@@ -60,7 +60,7 @@ class RedisLink:
         self._client = Redis.from_url(
             self._url,
             protocol=3,
-            socket_connect_timeout=CONNECT_S,
+            socket_connect_timeout=max(CONNECT_S, self._call_s),
             socket_timeout=self._call_s,
             retry=None,
             client_name="clarin",
