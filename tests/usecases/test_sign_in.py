@@ -1,7 +1,9 @@
 """Signing in: who may, how often, and as whom."""
 
 import asyncio
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -17,7 +19,17 @@ from clarin_core.domain.accounts import (
 from clarin_core.domain.actor import Cause, Role
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.sign_in import AccountChoice, Credentials
-from clarin_core.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, Unauthorized
+from clarin_core.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+)
+from clarin_core.ports.small import PasswordHasher
+from clarin_core.ports.storage import Storage
 from support.desk import tell
 from support.gate import ADDRESS, OTHER_PASSWORD, PASSWORD, Gate, gate
 
@@ -173,6 +185,65 @@ def test_who_is_refused_by_name_uses_up_no_try_of_the_address() -> None:
                     await at.enter(eva)
             known = Credentials(username=eva.username, password=PASSWORD)
             await at.sign_in.login(known, address="192.0.2.8")
+
+    tell(story())
+
+
+def test_a_user_has_ten_tries_under_all_names() -> None:
+    """R25: the e-mail address is no second door."""
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            await guess(at, ana, 9)
+            with pytest.raises(Unauthorized):
+                await at.enter_as(ana.email, "no es esta")
+            with pytest.raises(RateLimited):
+                await at.enter(ana)
+
+    tell(story())
+
+
+def test_a_try_that_nobody_judged_does_not_count() -> None:
+    """While the store is away everybody is refused, and nobody is locked out afterwards."""
+
+    class Away:
+        def directory(self) -> NoReturn:
+            raise Unavailable("the store")
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            away = replace(at.sign_in, storage=cast("Storage", Away()))
+            known = Credentials(username=ana.username, password=PASSWORD)
+            for _ in range(60):
+                with pytest.raises(Unavailable):
+                    await away.login(known, address=ADDRESS)
+            await at.enter(ana)
+
+    tell(story())
+
+
+def test_a_try_that_was_too_much_for_the_hasher_does_not_count() -> None:
+    """A queue of passwords that is full judges nobody."""
+
+    async def full(*_: object) -> NoReturn:
+        raise RateLimited(1)
+
+    async def story() -> None:
+        async with gate() as at:
+            ana = await at.user()
+            told = await at.enter(ana)
+            actor = await at.actor(told)
+            busy = replace(at.sign_in, hasher=cast("PasswordHasher", SimpleNamespace(verify=full)))
+            change = PasswordChange(current_password=PASSWORD, new_password=OTHER_PASSWORD)
+            known = Credentials(username=ana.username, password=PASSWORD)
+            for _ in range(60):
+                with pytest.raises(RateLimited):
+                    await busy.login(known, address=ADDRESS)
+                with pytest.raises(RateLimited):
+                    await busy.change_password(actor, change)
+            await at.enter(ana)
 
     tell(story())
 

@@ -43,12 +43,20 @@ class Flights(Generic[K, V]):
 
     def _begin(self, key: K, fetch: Callable[[], Awaitable[V]]) -> _Flight[V]:
         self._count += 1
-        task = asyncio.ensure_future(fetch())
+        task = asyncio.ensure_future(self._fly(key, fetch))
         flight = self._flights[key] = _Flight(self._count, task)
-        task.add_done_callback(lambda done: self._end(key, done))
+        task.add_done_callback(_note)
         return flight
 
-    def _end(self, key: K, task: "asyncio.Future[V]") -> None:
-        del self._flights[key]
-        if not task.cancelled():
-            task.exception()  # Whoever waited has heard of it; if nobody did, nobody has to.
+    async def _fly(self, key: K, fetch: Callable[[], Awaitable[V]]) -> V:
+        """Fetch; nobody joins a flight that is done, for there is nothing to wait for."""
+        try:
+            return await fetch()
+        finally:
+            del self._flights[key]
+
+
+def _note(task: "asyncio.Future[V]") -> None:
+    """Take note of a failure: whoever waited has heard of it; if nobody did, nobody has to."""
+    if not task.cancelled():
+        task.exception()

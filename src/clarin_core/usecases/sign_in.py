@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +21,7 @@ from clarin_core.domain.accounts import (
 )
 from clarin_core.domain.actor import Actor, Cause, Origin
 from clarin_core.domain.ids import AccountId, SessionId
+from clarin_core.domain.limits import Tries
 from clarin_core.domain.sign_in import (
     TRIES_PER_ADDRESS,
     TRIES_PER_NAME,
@@ -31,9 +34,9 @@ from clarin_core.domain.sign_in import (
     Ticket,
 )
 from clarin_core.domain.text import clean_text, fold
-from clarin_core.errors import Invalid, NotFound, RateLimited, Unauthorized
+from clarin_core.errors import Invalid, NotFound, Unauthorized
 from clarin_core.ports.directory import Directory
-from clarin_core.ports.limiter import Limiter, Try
+from clarin_core.ports.limiter import Limiter
 from clarin_core.ports.small import Claims, Clock, PasswordHasher, Random, TokenIssuer
 from clarin_core.ports.storage import Storage
 
@@ -170,11 +173,11 @@ class SignInUseCases:
         """
         async with self.storage.directory() as directory:
             secret = await directory.users.secret_of(actor.user_id)
-        name = _name_key(secret.user.username)
-        await self.limiter.take(name, TRIES_PER_NAME)
-        if not await self.hasher.verify(secret.password_hash, change.current_password):
-            raise Invalid("current_password", "is not the password")
-        await self.limiter.forget(name)
+        key = _user_key(secret.user)
+        async with self._try(key, TRIES_PER_NAME):
+            if not await self.hasher.verify(secret.password_hash, change.current_password):
+                raise Invalid("current_password", "is not the password")
+        await self.limiter.forget(key)
         hashed = await self.hasher.hash(change.new_password)
         async with self.storage.directory() as directory:
             session = await _live_session(directory, actor.session_id, at=self.clock())
@@ -185,26 +188,29 @@ class SignInUseCases:
 
     async def _prove(self, credentials: Credentials, address: str) -> Secret:
         """Return the user whose password it is; every try counts before it is judged."""
-        name = _name_key(credentials.username)
-        tried = await self._try(name, address)
-        secret = await self._secret(credentials.username)
-        hashed = secret.password_hash if secret else None
-        fits = await self.hasher.verify(hashed, credentials.password)
-        if secret is None or not fits or not secret.user.is_active:
-            raise Unauthorized("user name or password is wrong")
-        await self.limiter.forget(name)
-        await self.limiter.give_back(tried)
+        async with self._try(f"address:{address}", TRIES_PER_ADDRESS):
+            secret = await self._secret(credentials.username)
+            key = _stranger_key(credentials.username) if secret is None else _user_key(secret.user)
+            async with self._try(key, TRIES_PER_NAME):
+                hashed = secret.password_hash if secret else None
+                fits = await self.hasher.verify(hashed, credentials.password)
+                if secret is None or not fits or not secret.user.is_active:
+                    raise Unauthorized("user name or password is wrong")
+            await self.limiter.forget(key)
         return secret
 
-    async def _try(self, name: str, address: str) -> Try:
-        """Count a try of both, or of neither; returns that of the address."""
-        tried = await self.limiter.take(f"address:{address}", TRIES_PER_ADDRESS)
+    @asynccontextmanager
+    async def _try(self, key: str, tries: Tries) -> AsyncIterator[None]:
+        """Count a try while inside, and afterwards if it was judged and wrong."""
+        tried = await self.limiter.take(key, tries)
         try:
-            await self.limiter.take(name, TRIES_PER_NAME)
-        except RateLimited:
+            yield
+        except (Unauthorized, Invalid):
+            raise
+        except BaseException:  # Nobody judged it: a part is away, or the caller is.
             await self.limiter.give_back(tried)
             raise
-        return tried
+        await self.limiter.give_back(tried)
 
     async def _secret(self, login: str) -> Secret | None:
         try:
@@ -291,8 +297,13 @@ class SignInUseCases:
         return Claims(actor.user_id, account_id, session_id, version, self.clock() + ACCESS_LIFE)
 
 
-def _name_key(username: str) -> str:
-    return f"name:{fold(username)}"
+def _user_key(user: User) -> str:
+    """Return by what tries for a user count, whether by name or by e-mail address."""
+    return f"user:{user.id}"
+
+
+def _stranger_key(login: str) -> str:
+    return f"name:{fold(login)}"
 
 
 def _actor(standing: Standing | None, session_id: SessionId, token_version: int) -> Actor:
