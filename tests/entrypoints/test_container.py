@@ -119,6 +119,25 @@ def test_processes_of_an_installation_share_what_is_in_redis(valkey: EmbeddedVal
     asyncio.run(story())
 
 
+def test_a_crowd_of_reads_costs_no_hint(valkey: EmbeddedValkey) -> None:
+    """However many calls of the cache are waiting, what changed is told."""
+
+    async def story() -> None:
+        database, heard = token_hex(6), list[Hint]()
+        one, other = (beside(valkey.url, SECRET, database) for _ in range(2))
+        async with asyncio.timeout(20), running(one), running(other):
+            await until(lambda: one.publisher().is_whole and other.publisher().is_whole)
+            with other.publisher().heard_by(heard.append):
+                slow = [one.cache_link().ask(lambda c: c.blpop(["none"], 1)) for _ in range(64)]
+                crowd = asyncio.gather(*slow)
+                await asyncio.sleep(0)
+                one.publisher().announce(NEWS)
+                await until(lambda: NEWS in heard)
+                await crowd
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(("secret", "database"), [(b"x" * 32, "one"), (SECRET, "other")])
 def test_installations_share_nothing_in_redis(secret: bytes, database: str) -> None:
     """Another secret is enough, and so is another database."""
@@ -142,7 +161,7 @@ def test_what_nobody_expected_of_redis_is_logged(valkey: EmbeddedValkey) -> None
 
     async def story() -> None:
         error = LookupError("of the client")
-        async with beside(valkey.url, SECRET, "any").link() as link:
+        async with beside(valkey.url, SECRET, "any").cache_link() as link:
             with capture_logs() as said:
                 link.tell(error)
             assert said == [

@@ -19,6 +19,7 @@ from clarin_core.domain.leads import NewLead
 from clarin_core.errors import NotFound, TooOld, Unavailable
 from clarin_core.testing.idempotency import DONE, a_request
 from clarin_core.usecases.accounts import open_account
+from clarin_core.usecases.imports import ImportUseCases
 from clarin_server.container import Container
 from clarin_server.jobs import Job, keep_doing, retry_delay_s, working
 from clarin_server.metrics import Metrics
@@ -120,11 +121,20 @@ def test_each_hint_ends_one_rest() -> None:
     assert asyncio.run(story()) == [False, False, False]
 
 
-def test_work_that_hangs_is_cancelled() -> None:
+def test_work_that_hangs_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+
+    async def hang(_: ImportUseCases) -> bool:
+        begun.set()
+        await asyncio.Event().wait()
+        return True
+
     async def story(services: Services, ana: Actor, watch: Watch) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             async with working(services, Metrics()):
-                await asyncio.sleep(0)
+                await begun.wait()
+
+    monkeypatch.setattr(ImportUseCases, "run_pending", hang)
 
     tell(story)
 

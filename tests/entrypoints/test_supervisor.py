@@ -182,11 +182,25 @@ def test_a_worker_that_is_never_ready_is_an_error_and_is_killed(
     async def story() -> None:
         monkeypatch.setattr(sys, "executable", stub("exec sleep 1000"))
         with pytest.raises(CannotStart, match=r"^Worker \d did not start: it takes too long$"):
-            async with two_workers(start_s=0.5):
+            async with two_workers(start_s=3):
                 pass
         assert runs(tmp_path)
         while alive(runs(tmp_path)):
             await asyncio.sleep(0.01)
+
+    tell(story())
+
+
+def test_a_worker_that_hangs_is_replaced() -> None:
+    """Its share of the connections would wait for ever."""
+
+    async def story() -> None:
+        async with two_workers(silence_s=3):
+            hung = next(pid for pid, serves in mine().items() if serves)
+            os.kill(hung, signal.SIGSTOP)
+            while alive([hung]):
+                await asyncio.sleep(0.05)
+            await all_there()
 
     tell(story())
 

@@ -75,17 +75,19 @@ def test_a_worker_that_is_killed_takes_nothing_along(both: list[Node]) -> None:
 
     async def story() -> None:
         hall = await Hall.of(both)
-        names = some_names(120)
+        names = some_names(160)
         writing = [
             asyncio.create_task(open_all(person, names[place :: len(hall.people)]))
             for place, person in enumerate(hall.people)
         ]
         for node in both:
-            await asyncio.sleep(0.05)
+            while not all(listener.frames for listener in hall.listeners):
+                await asyncio.sleep(0.01)
             os.kill(next(pid for pid, serves in node.workers.items() if serves), signal.SIGKILL)
         await asyncio.gather(*writing)
         assert await kept(hall.people[-1], names) == names
         await hall.check()
+        assert any(listener.returns > 0 for listener in hall.listeners)
         for node in both:
             while sorted(node.workers.values()) != [False, True, True]:
                 await asyncio.sleep(0.05)

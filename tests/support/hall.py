@@ -10,7 +10,7 @@ from support.nodes import Listener, Node
 from support.screen import log
 from support.serving import Person
 
-_LISTENERS = 4
+_LISTENERS = 8  # On one node: a worker without any is then one run in a hundred.
 
 
 async def open_lead(person: Person, name: str) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,14 +72,18 @@ def workers_of(supervisor: int) -> dict[int, bool]:
 
 
 def is_listening(pid: int) -> bool:
-    """Return whether a process has a socket that listens for TCP connections."""
-    listening = {
-        line.split()[9]
-        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
-        if line.split()[3] == "0A"
-    }
-    links = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
-    return any(f"socket:[{inode}]" in links for inode in listening)
+    """Return whether a process has a socket that listens for TCP connections.
+
+    What is gone while we look, a file or the process, is not there.
+    """
+    inodes, links = set[str](), set[str]()
+    with suppress(OSError):
+        lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        inodes = {line.split()[9] for line in lines if line.split()[3] == "0A"}
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                links.add(os.readlink(entry))
+    return any(f"socket:[{inode}]" in links for inode in inodes)
 
 
 class Listener:

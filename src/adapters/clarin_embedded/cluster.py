@@ -30,7 +30,7 @@ _LOCALE = (
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "''",
     "port": f"{_PORT}",
-    "max_connections": "60",
+    "max_connections": "200",
     "shared_buffers": "256MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",

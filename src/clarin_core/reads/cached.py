@@ -158,6 +158,10 @@ class _Kept(NamedTuple):
     entry: Entry
     until: datetime
 
+    def counts(self, at: datetime) -> bool:
+        """Whether it is fresh; a clock that was set back keeps nothing alive."""
+        return at < self.until <= at + STANDING_TTL
+
 
 class _Standings:
     """Whether sign-ins count, remembered for some seconds in this process only (R24)."""
@@ -183,7 +187,7 @@ class _Standings:
         key = session_id, account_id
         known = self._through.knowledge(account_id)
         kept = self._kept.get(key)
-        if kept is not None and at < kept.until and known.allows(kept.entry):
+        if kept is not None and kept.counts(at) and known.allows(kept.entry):
             return kept.standing
         await known.open()
         stamp, changes = known.stamp(), self._changes

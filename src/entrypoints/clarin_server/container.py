@@ -39,19 +39,16 @@ class Container(containers.DeclarativeContainer):
     is_alone = providers.Callable(lambda url: url.startswith("memory"), storage_url)
     has_redis = providers.Callable(lambda url: "yes" if url else "no", redis_url)
     realm = providers.Singleton(Realm, signing_secret, storage_id)
-    link = providers.Singleton(
-        RedisLink,
-        redis_url,
-        changed=metrics.provided.redis_answers,
-        failed=providers.Object(log_redis_failure),
-    )
+    # Links of their own: who has too many calls at once gets none, and a crowd of reads must
+    # cost no hint, nor a crowd of guesses the limits.
+    a_link = providers.Factory(RedisLink, redis_url, failed=providers.Object(log_redis_failure))
+    hints_link = providers.Singleton(a_link, changed=metrics.provided.redis_answers)
+    limits_link = providers.Singleton(a_link)
+    cache_link = providers.Singleton(a_link)
     publisher = providers.Selector(
         has_redis,
-        yes=providers.Singleton(RedisPublisher, link, realm),
+        yes=providers.Singleton(RedisPublisher, hints_link, realm),
         no=providers.Singleton(MemoryPublisher, is_whole=is_alone),
-    )
-    limits_link = providers.Singleton(
-        RedisLink, redis_url, failed=providers.Object(log_redis_failure)
     )
     local_limiter = providers.Singleton(MemoryLimiter, clock)
     limiter = providers.Selector(
@@ -69,7 +66,7 @@ class Container(containers.DeclarativeContainer):
 
     feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
     near = providers.Singleton(MemoryCache, clock)
-    far = providers.Singleton(RedisCache, link, realm, SHAPES)
+    far = providers.Singleton(RedisCache, cache_link, realm, SHAPES)
     caches = providers.Selector(has_redis, yes=providers.List(near, far), no=providers.List(near))
     cached = providers.Singleton(
         CachedStorage, storage, feed, publisher, caches, watch=metrics.provided.cache_read
@@ -79,7 +76,7 @@ class Container(containers.DeclarativeContainer):
         storage=cached,
         feed=feed,
         publisher=publisher,
-        redis=providers.Selector(has_redis, yes=link, no=providers.Object(None)),
+        redis=providers.Selector(has_redis, yes=hints_link, no=providers.Object(None)),
         clock=clock,
         limiter=limiter,
         accounts=providers.Singleton(AccountUseCases, cached, clock, hasher),
@@ -94,6 +91,8 @@ class Container(containers.DeclarativeContainer):
     first_start = providers.Singleton(FirstStart, storage, clock, hasher, random)
     opened_in_order = providers.Selector(
         has_redis,
-        yes=providers.List(hasher, storage, link, limits_link, publisher, feed, cached),
+        yes=providers.List(
+            hasher, storage, hints_link, limits_link, cache_link, publisher, feed, cached
+        ),
         no=providers.List(hasher, storage, feed, cached),
     )

@@ -6,6 +6,7 @@ of such a socket. So it is gone the moment its worker closes it or dies: connect
 other workers, or are refused when there are none, and never wait in a queue that nobody takes
 them from. A worker that ends is started again after a second, however often: that is a break for
 the machine, and what they all waited for, such as the database, has them back at once (R29).
+A worker says each second that its loop turns; one that says nothing for long is killed.
 
 The workers are in sessions of their own, so that Ctrl-C reaches the supervisor alone, which then
 stops them in order. They in turn stop when the supervisor is gone.
@@ -35,18 +36,25 @@ from clarin_server.worker import READY, HandOver
 _STOP_S = 20.0  # R28
 _START_S = 60.0
 _PAUSE_S = 1.0
+_SILENCE_S = 30.0
+_SAID_AT_ONCE = 4096
 
 _log = structlog.get_logger(component="CLI")
 
 
 @asynccontextmanager
 async def supervised(
-    settings: Settings, hand_over: HandOver, count: int, *, start_s: float = _START_S
+    settings: Settings,
+    hand_over: HandOver,
+    count: int,
+    *,
+    start_s: float = _START_S,
+    silence_s: float = _SILENCE_S,
 ) -> AsyncIterator[tuple[str, int]]:
     """Run `count` serving workers and one for the jobs while inside; yield the address.
 
     Raises CannotStart when the address cannot be had, or when one of them is not ready within
-    `start_s` seconds; then none is left.
+    `start_s` seconds; then none is left. One that is silent for `silence_s` seconds is replaced.
     """
     async with AsyncExitStack() as stack:
         # It does not listen, so the kernel gives it nobody: it only keeps the address.
@@ -55,7 +63,7 @@ async def supervised(
         metrics = stack.enter_context(metrics_folder())
         told = [replace(hand_over, number=0)]
         told += [replace(hand_over, number=1 + at, address=address) for at in range(count)]
-        workers = [_Worker(each, metrics, start_s) for each in told]
+        workers = [_Worker(each, metrics, start_s, silence_s) for each in told]
         stack.push_async_callback(_stop, workers)
         await _start(workers)
         for worker in workers:
@@ -80,11 +88,12 @@ async def _stop(workers: "list[_Worker]") -> None:
 class _Worker:
     """One worker process, and what it takes to have it back."""
 
-    def __init__(self, told: HandOver, metrics: Path, start_s: float) -> None:
+    def __init__(self, told: HandOver, metrics: Path, start_s: float, silence_s: float) -> None:
         self._told = told
         self._number = told.number
         self._metrics = metrics
         self._start_s = start_s
+        self._silence_s = silence_s
         self._process: Process | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -111,6 +120,7 @@ class _Worker:
         """Ask it to stop in order, and wait; one that takes too long is killed."""
         if self._watching is not None:
             self._watching.cancel()
+            await asyncio.wait([self._watching])
         try:
             if self._process is not None:
                 self._signal(signal.SIGTERM)
@@ -170,10 +180,23 @@ class _Worker:
 
     async def _is_gone(self) -> None:
         assert self._process is not None
+        await self._is_silent(self._process)
         code = await self._process.wait()
         self._process = None
         self._forget()
         _log.error("a worker ended by itself", worker=self._number, code=code)
+
+    async def _is_silent(self, process: Process) -> None:
+        """Wait until it has no more to say; one whose loop hangs says nothing, and is killed."""
+        assert process.stdout is not None
+        try:
+            while True:
+                async with asyncio.timeout(self._silence_s):
+                    if not await process.stdout.read(_SAID_AT_ONCE):
+                        return
+        except TimeoutError:
+            _log.error("a worker hangs", worker=self._number)
+            self._signal(signal.SIGKILL)
 
     def _forget(self) -> None:
         """Count no longer what only the living have, such as open sockets."""

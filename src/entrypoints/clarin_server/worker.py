@@ -29,6 +29,8 @@ from clarin_server.settings import Settings, read_settings
 from clarin_server.signals import StopSignals
 
 READY = b"ready\n"
+_PULSE = b"."
+_PULSE_S = 1.0
 
 _log = structlog.get_logger(component="CLI")
 
@@ -88,11 +90,20 @@ async def _until_stopped(hand_over: HandOver, report: int) -> StopSignals:
     try:
         async with _at_work(hand_over):
             os.write(report, READY)
+            os.set_blocking(report, False)
+            _beat(report)
             await signals.wait()
     except asyncio.CancelledError:
         if not signals.came:
             raise
     return signals
+
+
+def _beat(report: int) -> None:
+    """Say each second that the loop turns; it does not matter whether anybody reads it."""
+    with suppress(BlockingIOError, BrokenPipeError):
+        os.write(report, _PULSE)
+    asyncio.get_running_loop().call_later(_PULSE_S, _beat, report)
 
 
 def _heed_end(signals: StopSignals) -> None:
