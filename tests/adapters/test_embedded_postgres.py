@@ -105,7 +105,7 @@ def test_a_cold_start_ends_in_a_durable_database_and_a_stop_leaves_no_process(ho
     said: list[str] = []
     with EmbeddedPostgres(home, say=said.append) as server:
         assert ask(server, "show fsync") == "on"
-        assert ask(server, "show max_connections") == "60"
+        assert ask(server, "show max_connections") == "200"
         assert ask(server, "select current_user || '@' || current_database()") == "clarin@clarin"
         assert processes_of(home)
     assert processes_of(home) == []
