@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from clarin_core.domain.limits import Rate, Tries
 from clarin_core.ports.small import Clock
 from clarin_core.testing import LimiterContract
-from clarin_core.testing.limiter import THREE, WINDOW, Limiters, Watch, refused
+from clarin_core.testing.limiter import THREE, WINDOW, Limiters, refused
+from clarin_core.testing.watch import Watch
 from clarin_memory import MemoryLimiter, Unlimited
 
 ONCE = Tries(1, WINDOW)

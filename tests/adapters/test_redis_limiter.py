@@ -19,11 +19,11 @@ from clarin_core.testing.limiter import (
     THREE,
     WINDOW,
     Limiters,
-    Watch,
     let_in,
     refused,
 )
 from clarin_core.testing.tenants import NOON
+from clarin_core.testing.watch import Watch
 from clarin_embedded import EmbeddedValkey
 from clarin_memory import MemoryLimiter
 from clarin_redis import Realm, RedisLimiter, RedisLink

@@ -15,10 +15,11 @@ from sanic import Request
 from sanic.compat import Header
 
 from clarin_core.domain.sign_in import TRIES_PER_ADDRESS
+from clarin_core.testing.watch import Watch
 from clarin_memory import MemoryLimiter
 from clarin_server.http.address import address_of
 from clarin_server.settings import ADDRESS_REQUESTS, Settings
-from support.houses import Watch, refused
+from support.houses import refused
 from support.serving import House, serving
 
 TRUSTED = ("10.0.0.7", "172.20.0.0/16", "2001:db8:7::/64")

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from clarin_core.testing.watch import Watch
 from clarin_memory import MemoryLimiter
 from clarin_server.settings import (
     ADDRESS_REQUESTS,
@@ -14,7 +15,7 @@ from clarin_server.settings import (
     HANDSHAKES,
     USER_REQUESTS,
 )
-from support.houses import Watch, refused
+from support.houses import refused
 from support.serving import House, Person, serving
 
 FREE = ("/health", "/ready", "/metrics", "/docs", "/openapi.json")

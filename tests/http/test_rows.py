@@ -8,9 +8,10 @@ import httpx
 
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.ports.small import Claims
+from clarin_core.testing.watch import Watch
 from clarin_core.usecases.sign_in import ACCESS_LIFE
 from clarin_security import JwtIssuer
-from support.houses import Watch, problem, refused, tell
+from support.houses import problem, refused, tell
 from support.serving import SECRET, House, Person, sign_in
 from support.surface import (
     EXAMPLES,

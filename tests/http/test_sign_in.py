@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from support.houses import Watch, problem, refused, tell
+from clarin_core.testing.watch import Watch
+from support.houses import problem, refused, tell
 from support.serving import PASSWORD, House, Person, sign_in
 from support.surface import name_of, new_user
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from clarin_core.domain.accounts import Account, NewAccount, NewMembership, NewUser, User
@@ -11,6 +10,7 @@ from clarin_core.domain.actor import Actor, Role
 from clarin_core.domain.ids import AccountId, UserId
 from clarin_core.domain.sign_in import Credentials, RefreshToken, SignedIn
 from clarin_core.testing.tenants import NOON
+from clarin_core.testing.watch import Watch
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
@@ -20,20 +20,6 @@ from clarin_security import Argon2Hasher, JwtIssuer, system_random
 PASSWORD = "una clave larga"
 OTHER_PASSWORD = "otra clave larga"
 ADDRESS = "192.0.2.7"
-
-
-@dataclass
-class Watch:
-    """A clock that a test sets forward."""
-
-    at: datetime = NOON
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        """Let some time pass."""
-        self.at += timedelta(**by)
 
 
 @dataclass

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import httpx
@@ -20,19 +19,6 @@ PATIENCE_S = 10.0
 _PROBLEM = {"error", "code", "fields", "id", "request_id"}
 
 T = TypeVar("T")
-
-
-@dataclass
-class Watch:
-    """A clock that a test sets forward."""
-
-    at: datetime = datetime(2026, 5, 4, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        self.at += timedelta(**by)
 
 
 def tell(

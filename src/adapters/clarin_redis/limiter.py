@@ -31,7 +31,7 @@ from clarin_redis.link import RedisLink
 from clarin_redis.realm import Realm
 
 _LEASE_PART, _LEASE_MAX = 10, 20
-_CALLS_MAX = 16  # As many as a link has connections.
+_CALLS_MAX = 16  # Fewer than a link takes.
 _MICROSECOND = timedelta(microseconds=1)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # Microseconds are whole numbers in the doubles of Lua, but '%.14g', its usual text, rounds them.

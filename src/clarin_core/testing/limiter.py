@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from clarin_core.errors import RateLimited
 from clarin_core.ports.limiter import Limiter
 from clarin_core.ports.small import Clock
 from clarin_core.testing.tenants import NOON
+from clarin_core.testing.watch import Watch
 
 WINDOW = timedelta(minutes=15)
 THREE = Tries(3, WINDOW)
@@ -23,21 +23,6 @@ THREE = Tries(3, WINDOW)
 SLOW = Rate(per_second=1 / 60, burst=40)
 SLOW_LEASE = 4  # A tenth of the burst.
 ODD_KEYS = ("", " ", "*", "a\nb", "\0", "\ud800", "ñandú", "x" * 100_000)
-
-
-@dataclass
-class Watch:
-    """A clock that a law sets forward."""
-
-    at: datetime = NOON
-
-    def __call__(self) -> datetime:
-        """Return the time that was set."""
-        return self.at
-
-    def forward(self, **by: float) -> None:
-        """Let some time pass."""
-        self.at += timedelta(**by)
 
 
 Limiters = tuple[Limiter, Limiter]

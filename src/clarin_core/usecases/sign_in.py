@@ -36,7 +36,7 @@ from clarin_core.domain.sign_in import (
 from clarin_core.domain.text import clean_text, fold
 from clarin_core.errors import Invalid, NotFound, Unauthorized
 from clarin_core.ports.directory import Directory
-from clarin_core.ports.limiter import Limiter
+from clarin_core.ports.limiter import Limiter, Try
 from clarin_core.ports.small import Claims, Clock, PasswordHasher, Random, TokenIssuer
 from clarin_core.ports.storage import Storage
 
@@ -188,7 +188,7 @@ class SignInUseCases:
 
     async def _prove(self, credentials: Credentials, address: str) -> Secret:
         """Return the user whose password it is; every try counts before it is judged."""
-        async with self._try(f"address:{address}", TRIES_PER_ADDRESS):
+        async with self._try(f"address:{address}", TRIES_PER_ADDRESS) as tried:
             secret = await self._secret(credentials.username)
             key = _stranger_key(credentials.username) if secret is None else _user_key(secret.user)
             async with self._try(key, TRIES_PER_NAME):
@@ -197,20 +197,20 @@ class SignInUseCases:
                 if secret is None or not fits or not secret.user.is_active:
                     raise Unauthorized("user name or password is wrong")
             await self.limiter.forget(key)
+        await self.limiter.give_back(tried)
         return secret
 
     @asynccontextmanager
-    async def _try(self, key: str, tries: Tries) -> AsyncIterator[None]:
-        """Count a try while inside, and afterwards if it was judged and wrong."""
+    async def _try(self, key: str, tries: Tries) -> AsyncIterator[Try]:
+        """Count a try, unless nobody judges it; what proves right is the caller's to undo."""
         tried = await self.limiter.take(key, tries)
         try:
-            yield
+            yield tried
         except (Unauthorized, Invalid):
             raise
         except BaseException:  # Nobody judged it: a part is away, or the caller is.
             await self.limiter.give_back(tried)
             raise
-        await self.limiter.give_back(tried)
 
     async def _secret(self, login: str) -> Secret | None:
         try:
