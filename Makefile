@@ -42,7 +42,7 @@ bench-sockets: $(VENV)/.dev  ## measure sockets: ARGS="fanout", "idle" or "storm
 
 lock: $(VENV)/.setup  ## renew the pinned versions in requirements/
 	@$(LOCK) pyproject.toml --extra embedded -o requirements/run.txt
-	@$(LOCK) pyproject.toml --extra embedded --group dev --group setup \
+	@$(LOCK) pyproject.toml --extra embedded --extra whatsapp --group dev --group setup \
 		-c requirements/run.txt -o requirements/dev.txt
 	@$(LOCK) --group setup -c requirements/dev.txt -o requirements/setup.txt
 

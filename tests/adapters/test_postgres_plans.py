@@ -6,7 +6,7 @@ Plans are those for parameters of any value, over several thousand rows with rea
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -38,6 +38,7 @@ from clarin_core.ports.views import Views
 from clarin_core.testing.tenants import NOON, settle
 from clarin_postgres import PostgresStorage
 from support.catalogue import look
+from support.plans import Node, indexes, nodes
 
 LEADS = 6000
 FILL = (
@@ -69,7 +70,6 @@ FILL = (
 )
 
 Look = Callable[[Views], Awaitable[object]]
-Node = dict[str, Any]
 
 
 def leads(query: LeadQuery) -> Look:
@@ -168,18 +168,6 @@ async def generic_plan(text: str, connection: "asyncpg.Connection[asyncpg.Record
     answer = await connection.fetchval(f"explain (format json) execute looked_at({nothing})")
     (tree,) = json.loads(answer)
     return dict(tree["Plan"])
-
-
-def nodes(node: Node) -> Iterator[Node]:
-    """Give a node and all below it."""
-    yield node
-    for child in node.get("Plans", []):
-        yield from nodes(child)
-
-
-def indexes(node: Node) -> set[str]:
-    """Return the indexes that are used from a node on."""
-    return {one["Index Name"] for one in nodes(node) if "Index Name" in one}
 
 
 def cases(lists: dict[str, list[Look]]) -> list[Any]:

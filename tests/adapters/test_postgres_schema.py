@@ -5,14 +5,19 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import clarin_postgres
+from clarin_core.domain.chats import ChatQuery
 from clarin_core.domain.contacts import ContactQuery
-from clarin_core.domain.ids import TagId
+from clarin_core.domain.devices import DeviceQuery, DeviceStatus
+from clarin_core.domain.ids import DeviceId, TagId, UserId
 from clarin_core.domain.leads import LeadFilter, LeadQuery, LeadSort, TagsMode
 from clarin_core.domain.members import MemberQuery
+from clarin_core.domain.messages import MessageQuery
+from clarin_core.domain.quick_replies import QuickReplyQuery
 from clarin_core.domain.tags import TagQuery
 from clarin_core.testing.listings import LISTINGS
 from clarin_core.testing.tenants import NOON, settle
@@ -20,8 +25,8 @@ from clarin_postgres import PostgresStorage
 from support.catalogue import ABOVE_ACCOUNTS, rows, tenant_tables
 
 FOR_ALL_ACCOUNTS = {
-    "accounts.add", "storage.outdated", "storage.pending_imports", "storage.positions",
-    "storage.purge_answers", "storage.purge_contacts", "storage.purge_events",
+    "accounts.add", "devices.wanted", "storage.outdated", "storage.pending_imports",
+    "storage.positions", "storage.purge_answers", "storage.purge_contacts", "storage.purge_events",
     "storage.purge_leads", "storage.standings", "storage.trim", "storage.user", "users.memberships",
 }  # fmt: skip
 """The statements about other accounts than one; only the directory's role may run them."""
@@ -115,6 +120,7 @@ def test_every_statement_names_the_account_of_every_table(database: str) -> None
     texts = {*written(), *composed(database)}
     names = {name_of(text) for text in texts}
     assert names >= {"leads.page", "leads.search", "leads.add", "tags.link", *FOR_ALL_ACCOUNTS}
+    assert names >= {"chats.page", "chats.search", "messages.page", "messages.react", "marks.take"}
     wrong = {name_of(text): bare for text in texts if (bare := without_account(text, inner))}
     assert wrong.keys() == FOR_ALL_ACCOUNTS
 
@@ -185,7 +191,13 @@ def composed(database: str) -> list[str]:
                 await account.views.lead_counts(LeadFilter(**filters))
             await account.views.leads(LeadQuery(deleted=True, sort=LeadSort.UPDATED))
             await account.views.contacts(ContactQuery(search="9", tag_ids=frozenset([TagId(1)])))
+            for asked in CHAT_FILTERS:
+                await account.views.chats(ChatQuery(**asked))
+            (chat, *_) = (await account.views.chats(ChatQuery())).data
+            await account.views.messages(chat.id, MessageQuery(search="a"))
             await account.views.tags(TagQuery(search="a"))
+            await account.views.quick_replies(QuickReplyQuery(search="a"))
+            await account.views.devices(DeviceQuery(status=DeviceStatus.CONNECTED))
             await account.views.members(MemberQuery(is_active=True))
 
     asyncio.run(story())
@@ -195,4 +207,9 @@ def composed(database: str) -> list[str]:
 LEAD_FILTERS = (
     {"search": "ana"}, {"search": "987"}, {"phone": "987654321"}, {"tag_ids": frozenset([1])},
     {"tag_ids": frozenset([1, 2]), "tags_mode": TagsMode.ALL}, {"stage_id": 1, "source": "x"},
+)  # fmt: skip
+CHAT_FILTERS: tuple[dict[str, Any], ...] = (
+    {"search": "ana"}, {"search": "987", "archived": True}, {"tag_ids": frozenset([TagId(1)])},
+    {"device_ids": frozenset([DeviceId(1)])}, {"device_ids": frozenset(map(DeviceId, (1, 2)))},
+    {"unread_only": True, "assigned_to": UserId(1)},
 )  # fmt: skip

@@ -8,7 +8,8 @@ from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.leads import LeadQuery
 from clarin_core.domain.pipelines import NewStage
 from clarin_core.domain.tags import TagOrigin
-from clarin_core.errors import AlreadyRunning, Contention
+from clarin_core.errors import AlreadyRunning, Contention, NotFound
+from clarin_core.testing.devices import LONG, OVER
 from clarin_core.testing.idempotency import DONE, a_request, answer_in
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft
 from support.administered import Admin, someone_waits, tell
@@ -130,5 +131,67 @@ def test_a_claim_waits_for_the_claim_of_another(database: str) -> None:
             await claim_in_vain()
         assert await claiming[0]
         assert not await claim()
+
+    tell(database, story)
+
+
+def test_a_takeover_waits_for_a_write_and_a_renewal_does_not(database: str) -> None:
+    """2.7: the holder's transaction holds a key of the lease, which only a takeover changes."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        device, leases = await account.add_device(), account.storage.leases
+        lease = await leases.lease(account.key_of(device), "a", OVER)
+        assert lease is not None
+        async with account.begin() as tx:
+            held = await tx.devices.hold(device.id, lease.token)
+            taking = asyncio.create_task(leases.lease(lease.key, "b", LONG))
+            await someone_waits(admin)
+            await tx.devices.save(held)
+        taken = await taking
+        assert taken is not None
+        async with account.begin() as tx:
+            await tx.devices.hold(device.id, taken.token)
+            assert await leases.renew(taken, LONG)
+
+    tell(database, story)
+
+
+def test_a_takeover_that_waited_does_not_take_what_was_renewed(database: str) -> None:
+    """2.7: whether a lease is over is judged when the takeover's turn comes."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        device, leases = await account.add_device(), account.storage.leases
+        lease = await leases.lease(account.key_of(device), "a", OVER)
+        assert lease is not None
+        async with account.begin() as tx:
+            await tx.devices.hold(device.id, lease.token)
+            taking = asyncio.create_task(leases.lease(lease.key, "b", LONG))
+            await someone_waits(admin)
+            assert await leases.renew(lease, LONG)
+        assert await taking is None
+        async with account.begin() as tx:
+            await tx.devices.hold(device.id, lease.token)
+
+    tell(database, story)
+
+
+def test_a_write_waits_for_the_removal_of_its_device(database: str) -> None:
+    """Both lock the device before its lease, so that neither waits for the other for ever."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def write(token: int) -> None:
+            async with account.begin() as other:
+                await other.devices.hold(device.id, token)
+
+        device, leases = await account.add_device(), account.storage.leases
+        lease = await leases.lease(account.key_of(device), "a", LONG)
+        assert lease is not None
+        async with account.begin() as tx:
+            await tx.devices.get(device.id)
+            writing = asyncio.create_task(write(lease.token))
+            await someone_waits(admin)
+            await tx.devices.remove(device.id)
+        with pytest.raises(NotFound):
+            await writing
 
     tell(database, story)

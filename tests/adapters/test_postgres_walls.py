@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from clarin_core.domain.contacts import Contact
 from clarin_core.domain.events import TagDeleted
 from clarin_core.domain.ids import AccountId, TagId
 from clarin_core.domain.imports import RowOutcome, RowResult
 from clarin_core.domain.leads import StageMove
-from clarin_core.domain.tags import TagTarget
+from clarin_core.domain.messages import Mark, Reaction, Vote
+from clarin_core.domain.tags import Tag, TagTarget
 from clarin_core.testing.idempotency import a_request, answer_in
-from clarin_core.testing.tenants import NOON, Tenant, draft, links_of, settle
+from clarin_core.testing.inbox import inbox_of, somebody
+from clarin_core.testing.tenants import NOON, Tenant, draft, lid, links_of, settle
 from clarin_postgres import PostgresSetupError, PostgresStorage
 from clarin_postgres.connection import Meter, Pool
 from clarin_postgres.reader import begin_in
@@ -32,7 +36,22 @@ LINKS = {
     "contact_tags_tag": ("contact_tags", "tag_id", "tags"),
     "stage_moves_lead": ("stage_moves", "lead_id", "leads"),
     "import_outcomes_import": ("import_outcomes", "import_id", "imports"),
+    "contact_identities_contact": ("contact_identities", "contact_id", "contacts"),
+    "device_leases_device": ("device_leases", "device_id", "devices"),
     "import_files_import": ("import_files", "import_id", "imports"),
+    "chats_device": ("chats", "device_id", "devices"),
+    "chats_contact": ("chats", "contact_id", "contacts"),
+    "chat_tags_chat": ("chat_tags", "chat_id", "chats"),
+    "chat_tags_tag": ("chat_tags", "tag_id", "tags"),
+    "messages_chat": ("messages", "chat_id", "chats"),
+    "messages_device": ("messages", "device_id", "devices"),
+    "messages_media": ("messages", "media_id", "media"),
+    "message_marks_chat": ("message_marks", "chat_id", "chats"),
+    "reactions_chat": ("reactions", "chat_id", "chats"),
+    "poll_votes_chat": ("poll_votes", "chat_id", "chats"),
+    "outbox_device": ("outbox", "device_id", "devices"),
+    "outbox_chat": ("outbox", "chat_id", "chats"),
+    "outbox_message": ("outbox", "message_id", "messages"),
 }
 """Links by name: a table, a column of it, and the table that it points into."""
 
@@ -51,15 +70,37 @@ def accounts(database: str) -> tuple[AccountId, AccountId]:
     return asyncio.run(furnished())
 
 
+async def furnish_inbox(account: Tenant, contact: Contact, tags: list[Tag]) -> None:
+    """Commit a row of every kind that an inbox has."""
+    inbox, who = await inbox_of(account), somebody(1)
+    chat = await inbox.open_one(contact_id=contact.id)
+    media_id = await inbox.add_media()
+    (message,) = await inbox.say(inbox.said(chat, media_id=media_id))
+    await inbox.order(inbox.to_do(chat, message_id=message.id))
+    await account.link(TagTarget.CHAT, *links_of([chat.id], tags))
+    mark = Mark(chat_id=chat.id, wa_message_id="A")
+    reaction = Reaction(chat_id=chat.id, wa_message_id="A", sender=who, emoji="👍", at=NOON)
+    vote = Vote(chat_id=chat.id, wa_message_id="A", voter=who, options=["sí"], at=NOON)
+    async with account.begin() as tx:
+        await tx.messages.put_marks([mark], at=NOON)
+        await tx.messages.react([reaction])
+        await tx.messages.vote([vote])
+
+
 async def furnish(account: Tenant) -> None:
     """Commit a row of every kind."""
     place = {"pipeline_id": account.pipeline.id, "stage_id": account.stages[0]}
     contact = await account.add_contact(name="Ana", phone="+51987654321")
+    await account.identify(contact, lid("1"))
     (lead,) = await account.add_leads(draft(contact_id=contact.id, **place))
     tags = await account.add_tags("vip")
     await account.link(TagTarget.LEAD, *links_of([lead.id], tags))
     await account.link(TagTarget.CONTACT, *links_of([contact.id], tags))
+    await furnish_inbox(account, contact, tags)
     await account.hire(is_default=True)
+    await account.add_quick_reply("hola")
+    device = await account.add_device()
+    await account.storage.leases.lease(account.key_of(device), "a", timedelta(hours=1))
     job = await account.add_import()
     async with account.begin() as tx:
         await tx.leads.log_moves([StageMove(lead_id=lead.id, to_stage=account.stages[0], at=NOON)])

@@ -29,6 +29,7 @@ CATCHES_ALL = {
     "clarin_core/reads/flights.py": "whoever joined a fetch that failed begins one of its own",
     "clarin_redis/event_publisher.py": "the loops that speak and listen: tell it and go on",
     "clarin_redis/link.py": "a call of a Redis that nobody depends on: tells it, and is a miss",
+    "clarin_whatsapp/host/__main__.py": "the end of a process: tells it, and exits",
     "clarin_server/http/live.py": "the loops that look after all sockets: log it and go on",
     "clarin_server/http/observing.py": "the last net of a request: logs it and answers 500",
     "clarin_server/http/sockets.py": "the last net of a socket: logs it and closes with 1011",

@@ -15,7 +15,9 @@ import clarin_core
 
 SOURCE = Path(__file__).parents[2] / "src"
 CORE = SOURCE / "clarin_core"
-NOUNS = sorted(path.stem for path in CORE.glob("usecases/[!_]*.py"))
+TALK = {"inbox", "inbox_leads", "inbox_people", "sending"}
+"""Use cases of a device's talk: no noun's own, but what happens to chats, messages and people."""
+NOUNS = sorted({path.stem for path in CORE.glob("usecases/[!_]*.py")} - TALK)
 
 NEEDED = ("clarin_core", "msgspec", "phonenumbers")
 
@@ -27,6 +29,8 @@ RINGS = {
 }
 
 ELSEWHERE = {
+    ("chats", "routes"): "chats cannot be asked for yet",
+    ("messages", "routes"): "messages cannot be asked for yet",
     ("idempotency", "routes"): "it is a header of other nouns' routes",
     ("sign_in", "clarin_memory"): "signing in keeps users and sessions, each with a file",
     ("sign_in", "clarin_postgres"): "signing in keeps users and sessions, each with a file",

@@ -35,9 +35,15 @@ from clarin_core.testing.tenants import LATER, NOON
 NAMES = {
     "lead.created", "lead.updated", "lead.stage_moved", "lead.assigned", "lead.deleted",
     "lead.restored", "lead.tagged", "lead.untagged",
-    "contact.created", "contact.updated", "contact.deleted", "contact.restored",
+    "contact.created", "contact.updated", "contact.deleted", "contact.restored", "contact.merged",
     "contact.tagged", "contact.untagged",
     "tag.created", "tag.renamed", "tag.deleted", "pipeline.changed",
+    "quick_reply.created", "quick_reply.updated", "quick_reply.deleted",
+    "device.created", "device.updated", "device.deleted", "device.code_shown",
+    "chat.opened", "chat.updated", "chat.deleted", "chat.tagged", "chat.untagged",
+    "chat.united",
+    "message.received", "message.queued", "message.sent", "message.status_changed",
+    "message.edited", "message.revoked", "reaction.changed", "poll.voted", "media.changed",
     "import.advanced", "import.finished", "account.changed", "membership.changed",
 }  # fmt: skip
 

@@ -55,7 +55,7 @@ def test_the_whole_graph_is_built_with_the_types_that_it_says() -> None:
         for field in fields(Services)
         if getattr(hints[field.name], "__name__", "").endswith("UseCases")
     ]
-    assert len(use_cases) == 8
+    assert len(use_cases) == 10
     for name in use_cases:
         assert type(getattr(services, name)) is hints[name]
         assert services.owner_of(hints[name].__name__) is getattr(services, name)
@@ -67,8 +67,8 @@ def test_two_containers_share_nothing() -> None:
 
 
 def test_nobody_has_use_cases_of_another_name() -> None:
-    with pytest.raises(LookupError, match="DeviceUseCases"):
-        opened(container_of()).owner_of("DeviceUseCases")
+    with pytest.raises(LookupError, match="UnicornUseCases"):
+        opened(container_of()).owner_of("UnicornUseCases")
 
 
 def test_ours_are_among_the_installed_storages() -> None:

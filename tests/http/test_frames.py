@@ -30,6 +30,31 @@ ACCOUNT = {
     "id": 4, "name": "Sol", "plan": "basic", "max_devices": 5, "is_active": True,
     "default_region": "PE", "timezone": "America/Lima",
 } | LIFE  # fmt: skip
+DEVICE = {"id": 5, "name": "Ventas", "status": "connecting", "is_wanted": True} | LIFE
+CODE = {"device_id": 5, "code": "2@a-secret", "is_qr": True, "expires_at": AT}
+QUICK_REPLY = {"id": 3, "shortcut": "hola", "title": "Saludo", "body": "¡Hola!"} | LIFE
+CHAT = {
+    "id": 6, "device_id": 5, "identity": {"kind": "phone_jid", "value": "51987654321"},
+    "unread_count": 1,
+} | LIFE  # fmt: skip
+MESSAGE = {
+    "id": 11, "chat_id": 6, "device_id": 5, "wa_message_id": "A", "direction": "in",
+    "sender": {"kind": "phone_jid", "value": "51987654321"}, "sender_name": "Sol", "kind": "text",
+    "body": "hola", "status": "received", "sent_at": AT, "raw": "AAAA",
+} | LIFE  # fmt: skip
+OWN = MESSAGE | {"id": 12, "direction": "out", "status": "read"}
+REACTION = {
+    "chat_id": 6, "wa_message_id": "A", "sender": {"kind": "lid", "value": "77"}, "emoji": "👍",
+    "at": AT,
+}  # fmt: skip
+VOTE = {
+    "chat_id": 6, "wa_message_id": "A", "voter": {"kind": "lid", "value": "77"},
+    "options": ["sí"], "at": AT,
+}  # fmt: skip
+MEDIA = {
+    "id": 13, "key": "0a", "type": "image", "mimetype": "image/png", "state": "stored",
+    "source": "AAAA",
+} | LIFE  # fmt: skip
 JOB = {
     "id": 5, "kind": "leads", "overwrite": False, "filename": "a.csv", "sha256": "00",
     "region": "PE", "origin": {"cause": "import"}, "rows": 4, "rows_done": 2, "state": "running",
@@ -71,6 +96,8 @@ CASES: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
      {"action": "deleted", "ids": [8, 18], "count": 2}),
     ({"name": "contact.restored", "contact": CONTACT}, "contact_update",
      {"action": "restored", "id": 8, "contact.id": 8}),
+    ({"name": "contact.merged", "contact": CONTACT, "gone": [OTHER_CONTACT]}, "contact_update",
+     {"action": "merged", "id": 8, "contact.id": 8, "merged_ids": [18]}),
     ({"name": "contact.tagged", "links": [LINK]}, "contact_update",
      {"action": "tagged", "id": 7, "tag_ids": [9]}),
     ({"name": "contact.untagged", "links": [LINK]}, "contact_update",
@@ -84,6 +111,67 @@ CASES: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"name": "tag.deleted", "tag_id": 9}, "tag_update", {"action": "deleted", "id": 9}),
     ({"name": "pipeline.changed", "action": "updated", "pipeline": PIPELINE}, "pipeline_update",
      {"action": "updated", "id": 2, "pipeline.name": "Ventas"}),
+    ({"name": "device.created", "device": DEVICE}, "device_update",
+     {"action": "created", "id": 5, "device.name": "Ventas"}),
+    ({"name": "device.updated", "device": DEVICE, "changed": ["name"]}, "device_update",
+     {"action": "updated", "id": 5, "device.version": 2, "changed": ["name"]}),
+    ({"name": "device.updated", "device": DEVICE | {"reason": "x"},
+      "changed": ["is_wanted", "status"]}, "device_status",
+     {"device_id": 5, "status": "connecting", "reason": "x", "device.is_wanted": True}),
+    ({"name": "device.deleted", "device_id": 5}, "device_update", {"action": "deleted", "id": 5}),
+    ({"name": "device.code_shown", "code": CODE}, "qr_code",
+     {"device_id": 5, "qr_code": "2@a-secret", "expires_at": "2026-03-01T12:00:00Z"}),
+    ({"name": "device.code_shown", "code": CODE | {"is_qr": False}}, "qr_code",
+     {"device_id": 5, "pair_code": "2@a-secret"}),
+    ({"name": "quick_reply.created", "quick_reply": QUICK_REPLY}, "quick_reply_update",
+     {"action": "created", "id": 3, "quick_reply.shortcut": "hola"}),
+    ({"name": "quick_reply.updated", "quick_reply": QUICK_REPLY}, "quick_reply_update",
+     {"action": "updated", "id": 3, "quick_reply.version": 2}),
+    ({"name": "quick_reply.deleted", "quick_reply_id": 3}, "quick_reply_update",
+     {"action": "deleted", "id": 3}),
+    ({"name": "chat.opened", "chats": [CHAT]}, "chat_update",
+     {"action": "created", "id": 6, "unread_count": 1, "chat.device_id": 5}),
+    ({"name": "chat.updated", "chats": [CHAT | {"is_pinned": True}], "changed": ["is_pinned"]},
+     "chat_update", {"action": "updated", "id": 6, "is_pinned": True, "changed": ["is_pinned"]}),
+    ({"name": "chat.deleted", "chats": [CHAT, CHAT | {"id": 16}]}, "chat_update",
+     {"action": "deleted", "ids": [6, 16], "count": 2}),
+    ({"name": "chat.tagged", "links": [LINK]}, "chat_update",
+     {"action": "tagged", "id": 7, "tag_ids": [9]}),
+    ({"name": "chat.untagged", "links": [LINK]}, "chat_update",
+     {"action": "untagged", "id": 7, "tag_ids": [9]}),
+    ({"name": "chat.united", "chat": CHAT, "gone": 16, "dropped": [12]}, "chat_update",
+     {"action": "merged", "id": 16, "merged_into": 6, "chat.id": 6, "dropped": [12]}),
+    ({"name": "message.received", "chats": [CHAT], "messages": [MESSAGE]}, "new_message",
+     {"chat_id": 6, "chat_jid": "51987654321@s.whatsapp.net", "message.body": "hola",
+      "sender_name": "Sol", "is_from_me": False, "unread_count": 1}),
+    ({"name": "message.received", "chats": [CHAT], "messages": [OWN]}, "message_sent",
+     {"chat_id": 6, "message.id": 12, "is_from_me": True}),
+    ({"name": "message.received", "chats": [CHAT], "messages": [MESSAGE, OWN]}, "new_message",
+     {"messages.0.message.id": 11, "messages.1.is_from_me": True, "count": 2}),
+    ({"name": "message.queued", "chat": CHAT, "message": OWN}, "new_message",
+     {"chat_id": 6, "message.id": 12, "is_from_me": True, "chat.id": 6}),
+    ({"name": "message.sent", "message": OWN}, "message_sent", {"chat_id": 6, "message.id": 12}),
+    ({"name": "message.status_changed", "messages": [OWN, OWN | {"id": 14}]}, "message_status",
+     {"chat_id": 6, "message_ids": [12, 14], "status": "read",
+      "timestamp": "2026-03-01T12:00:00Z"}),
+    ({"name": "message.status_changed", "messages": [OWN, OWN | {"id": 14, "status": "sent"}]},
+     "message_status",
+     {"changes.0.status": "read", "changes.1.message_ids": [14], "count": 2}),
+    ({"name": "message.edited", "messages": [MESSAGE]}, "message_edited",
+     {"chat_id": 6, "message_id": 11, "body": "hola", "message.version": 2}),
+    ({"name": "message.edited", "messages": [MESSAGE, OWN]}, "message_edited",
+     {"messages.0.message_id": 11, "messages.1.message_id": 12, "count": 2}),
+    ({"name": "message.revoked", "messages": [MESSAGE | {"revoked_at": AT}]}, "message_revoked",
+     {"chat_id": 6, "message_id": 11}),
+    ({"name": "reaction.changed", "reactions": [REACTION]}, "message_reaction",
+     {"chat_id": 6, "target_message_id": "A", "sender_jid": "77@lid", "emoji": "👍",
+      "removed": False}),
+    ({"name": "reaction.changed", "reactions": [REACTION, REACTION | {"emoji": ""}]},
+     "message_reaction", {"reactions.0.removed": False, "reactions.1.removed": True, "count": 2}),
+    ({"name": "poll.voted", "votes": [VOTE]}, "poll_update",
+     {"chat_id": 6, "message_id": "A", "voter_jid": "77@lid", "options": ["sí"]}),
+    ({"name": "media.changed", "media": MEDIA}, "media_update",
+     {"action": "updated", "id": 13, "state": "stored", "media.key": "0a"}),
     ({"name": "import.advanced", "job": JOB}, "import_update",
      {"id": 5, "state": "running", "rows": 4, "rows_done": 2, "counts.created": 1}),
     ({"name": "import.finished", "job": JOB | {"state": "done"}}, "import_update",
@@ -104,13 +192,47 @@ def test_an_event_becomes_its_frame(
     event: Event = msgspec.convert(stored, Event)
     origin = Origin(cause=Cause.KOMMO, user_id=UserId(3), request_id="r")
     recorded = Recorded(seq=12, at=NOON, origin=origin, event=event)
-    frame = json.loads(read(frame_of(AccountId(4), recorded)))
+    frame = json.loads(read(frame_of(AccountId(4), recorded).for_admins))
     data = frame.pop("data")
     at = "2026-03-01T12:00:00Z"
     assert frame == {"event": name, "seq": 12, "at": at, "account_id": 4}
     assert data["cause"] == "kommo"
     assert {path: found(data, path) for path in told} == told
     assert None not in data.values()
+
+
+@pytest.mark.parametrize(("stored", "name", "told"), CASES)
+def test_agents_are_told_all_but_the_codes(
+    stored: dict[str, Any], name: str, told: dict[str, Any]
+) -> None:
+    """Section 9: a code links a phone; the frame without it keeps the numbers dense."""
+    event: Event = msgspec.convert(stored, Event)
+    recorded = Recorded(seq=12, at=NOON, origin=Origin(cause=Cause.USER), event=event)
+    frames = frame_of(AccountId(4), recorded)
+    for_admins, for_agents = [json.loads(read(frame)) for frame in frames]
+    hidden = for_admins["data"].keys() - for_agents["data"].keys()
+    assert hidden == ({"qr_code", "pair_code"} & told.keys())
+    assert for_admins | {"data": None} == for_agents | {"data": None}
+    assert all(for_admins["data"][key] == value for key, value in for_agents["data"].items())
+    assert b"a-secret" not in frames.for_agents
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"name": "message.edited", "messages": [MESSAGE]},
+        {"name": "message.received", "chats": [CHAT], "messages": [MESSAGE | {"revoked_at": AT}]},
+        {"name": "media.changed", "media": MEDIA},
+    ],
+)
+def test_nothing_hidden_is_told(stored: dict[str, Any]) -> None:
+    """CH10: neither what was taken back, nor what only whoever runs a device needs."""
+    event: Event = msgspec.convert(stored, Event)
+    recorded = Recorded(seq=12, at=NOON, origin=Origin(cause=Cause.USER), event=event)
+    data = json.loads(read(frame_of(AccountId(4), recorded).for_agents))["data"]
+    shown = data.get("message") or data["media"]
+    assert not {"raw", "source"} & shown.keys()
+    assert ("body" in shown) == ("messages" in stored and "revoked_at" not in shown)
 
 
 def test_every_event_is_told() -> None:
@@ -146,5 +268,5 @@ def found(data: dict[str, Any], path: str) -> Any:
     """Return what lies at a dotted path."""
     value: Any = data
     for key in path.split("."):
-        value = value[key]
+        value = value[int(key)] if isinstance(value, list) else value[key]
     return value

@@ -19,6 +19,7 @@ from support.surface import (
     Request,
     Stock,
     csv_file,
+    new_quick_reply,
     new_user,
     picture,
     request,
@@ -36,6 +37,10 @@ REPEATED_WITHOUT_A_KEY = {
     "/api/auth/ws-ticket": "each ticket is one of its own, and short-lived",
     "/api/leads/<lead_id>/restore": "naturally repeatable",
     "/api/contacts/<contact_id>/restore": "naturally repeatable",
+    "/api/contacts/merge": "naturally repeatable",
+    "/api/contacts/merge/preview": "reads only",
+    "/api/devices/<device_id>/connect": "naturally repeatable",
+    "/api/devices/<device_id>/disconnect": "naturally repeatable",
     "/api/tags/assign": "naturally repeatable",
     "/api/tags/remove": "naturally repeatable",
     "/api/import/csv/preview": "reads only",
@@ -60,6 +65,8 @@ def another(asked: Request) -> Request:
     body = asked.body or {}
     if "username" in body:
         changed = new_user()
+    elif "shortcut" in body:
+        changed = new_quick_reply()
     else:
         changed = {"name": f"{body['name']} dos"} if "name" in body else {"role": "admin"}
     return msgspec.structs.replace(asked, body={**body, **changed})

@@ -10,8 +10,10 @@ from clarin_core.domain.actor import Actor, Cause, Origin, Role
 from clarin_core.domain.events import Event
 from clarin_core.testing.tenants import NOON, Tenant, settle
 from clarin_core.usecases.contacts import ContactUseCases
+from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
+from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.tags import TagUseCases
 from clarin_memory import MemoryStorage
 
@@ -78,6 +80,14 @@ class Desk:
     @property
     def pipelines(self) -> PipelineUseCases:
         return PipelineUseCases(self.tenant.storage, self.clock)
+
+    @property
+    def devices(self) -> DeviceUseCases:
+        return DeviceUseCases(self.tenant.storage, self.clock)
+
+    @property
+    def quick_replies(self) -> QuickReplyUseCases:
+        return QuickReplyUseCases(self.tenant.storage, self.clock)
 
     async def news(self) -> list[Event]:
         """Return the events since the last call."""

@@ -22,8 +22,10 @@ from clarin_core.ports.storage import Storage
 from clarin_core.reads.cached import CachedStorage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
+from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.members import MemberUseCases
+from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, MemoryStorage, Unlimited
 from clarin_security import Argon2Hasher, JwtIssuer, system_random
@@ -159,6 +161,8 @@ def _services(
         contacts=ContactUseCases(storage, clock),
         pipelines=PipelineUseCases(storage, clock),
         tags=TagUseCases(storage, clock),
+        devices=DeviceUseCases(storage, clock),
+        quick_replies=QuickReplyUseCases(storage, clock),
         accounts=AccountUseCases(storage, clock, hasher),
         members=MemberUseCases(storage, clock, hasher),
         sign_in=SignInUseCases(storage, clock, system_random, hasher, tokens, tries),

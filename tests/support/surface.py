@@ -21,7 +21,8 @@ from clarin_core.domain.accounts import (
     UserChange,
 )
 from clarin_core.domain.command import Precondition
-from clarin_core.domain.contacts import ContactChange, ContactIds, NewContact
+from clarin_core.domain.contacts import ContactChange, ContactIds, ContactMerge, NewContact
+from clarin_core.domain.devices import DeviceChange, NewDevice
 from clarin_core.domain.ids import ID_MAX, ImportId
 from clarin_core.domain.leads import LeadChange, LeadIds, NewLead, StageChoice, StatusChange
 from clarin_core.domain.members import MemberChange, NewMember
@@ -34,6 +35,7 @@ from clarin_core.domain.pipelines import (
     StageChange,
     StageOrder,
 )
+from clarin_core.domain.quick_replies import NewQuickReply, QuickReplyChange
 from clarin_core.domain.sign_in import AccountChoice, Credentials, RefreshToken
 from clarin_core.domain.tags import NewTag, TagAssignment, TagChange
 from clarin_security import system_random
@@ -154,6 +156,7 @@ class Stock:
     ids: Mapping[str, int]
     stages: list[int]
     other_stage: int
+    other_contact: int
     account: int
 
 
@@ -187,8 +190,13 @@ EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
     AccountChange: lambda _: {"name": "Sol"},
     AccountChoice: lambda stock: {"account_id": stock.account},
     ContactChange: lambda _: {"notes": "prefiere la tarde"},
+    ContactMerge: lambda stock: {
+        "keep_id": stock.ids["ContactId"],
+        "merge_ids": [stock.other_contact],
+    },
     ContactIds: lambda stock: {"ids": [stock.ids["ContactId"]]},
     Credentials: lambda _: {"username": "nadie", "password": PASSWORD},
+    DeviceChange: lambda _: {"name": "Cobranza"},
     MemberChange: lambda _: {"role": "admin"},
     NewMember: lambda _: new_user(),
     Precondition: lambda _: {},
@@ -196,15 +204,18 @@ EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
     LeadIds: lambda stock: {"ids": [stock.ids["LeadId"]]},
     NewAccount: lambda _: {"name": "Luna"},
     NewContact: lambda _: {"name": "Julia"},
+    NewDevice: lambda _: {"name": "Ventas"},
     NewLead: lambda _: {"name": "Rosa"},
     NewMembership: lambda stock: {"account_id": stock.ids["AccountId"]},
     NewPipeline: lambda _: {"name": f"Postventa {next(_FRESH)}"},
+    NewQuickReply: lambda _: new_quick_reply(),
     NewStage: lambda _: {"name": f"Visita {next(_FRESH)}"},
     NewTag: lambda _: {"name": f"nueva {next(_FRESH)}"},
     NewUser: lambda _: new_user(),
     PasswordChange: lambda _: {"current_password": PASSWORD, "new_password": PASSWORD},
     PipelineChange: lambda _: {"description": "solo mayoristas"},
     ProfileChange: lambda _: {"display_name": "La jefa"},
+    QuickReplyChange: lambda _: {"title": "Bienvenida"},
     RefreshToken: lambda _: {"refresh_token": "1.nada"},
     Removal: lambda stock: {"move_to": stock.other_stage},
     StageChange: lambda _: {"color": "#112233"},
@@ -244,10 +255,14 @@ async def stock_of(person: Person) -> Stock:
     """Fill an account: a pipeline of two stages with a lead in it that has a contact and a tag."""
     stages = [{"name": "Primero"}, {"name": "Segundo"}]
     pipeline = await person.post("/api/pipelines", name=f"Mayoristas {next(_FRESH)}", stages=stages)
+    devices = (await person.get("/api/devices"))["data"]  # An account may have five.
+    device = devices[0] if devices else await person.post("/api/devices", name="Ventas")
+    reply = await person.post("/api/quick-replies", **new_quick_reply())
     tag = await person.post("/api/tags", name=f"vip {next(_FRESH)}")
     phone = f"98{next(_FRESH):07}"
     placed = {"stage_id": pipeline["stages"][0]["id"], "tag_ids": [tag["id"]]}
     lead = await person.post("/api/leads", name="Luz", phone=phone, **placed)
+    other = await person.post("/api/contacts", name="Lucía")
     form = {"file": ("gente.csv", csv_file(), "text/csv")}
     job = (await person.ask("POST", "/api/import/csv", files=form)).json()
     pipelines = await person.get("/api/pipelines")
@@ -256,9 +271,11 @@ async def stock_of(person: Person) -> Stock:
         ids={
             "AccountId": person.account_id,
             "ContactId": lead["contact_id"],
+            "DeviceId": device["id"],
             "ImportId": job["id"],
             "LeadId": lead["id"],
             "PipelineId": pipeline["id"],
+            "QuickReplyId": reply["id"],
             "RecordId": lead["id"],
             "StageId": pipeline["stages"][0]["id"],
             "TagId": tag["id"],
@@ -266,6 +283,7 @@ async def stock_of(person: Person) -> Stock:
         },
         stages=[stage["id"] for stage in pipeline["stages"]],
         other_stage=default["stages"][0]["id"],
+        other_contact=other["id"],
         account=person.account_id,
     )
 
@@ -317,7 +335,8 @@ async def name_of(person: Person) -> str:
 
 async def picture(person: Person) -> dict[str, Any]:
     """Return all that a person's account shows, and where its log stands."""
-    lists = ("leads", "contacts", "tags", "pipelines", "members", "imports")
+    nouns = ("leads", "contacts", "tags", "pipelines", "members", "imports")
+    lists = (*nouns, "devices", "quick-replies")
     shown = {name: await person.get(f"/api/{name}", limit=200) for name in lists}
     shown["deleted"] = await person.get("/api/leads", deleted=True)
     shown["settings"] = await person.get("/api/settings")
@@ -329,6 +348,11 @@ def new_user() -> dict[str, Any]:
     """Return a user to be, with a name of its own."""
     name = f"nuevo-{_RUN}-{next(_FRESH)}"
     return {"username": name, "email": f"{name}@ejemplo.pe", "password": PASSWORD}
+
+
+def new_quick_reply() -> dict[str, Any]:
+    """Return a quick reply to be, with a shortcut of its own."""
+    return {"shortcut": f"hola{next(_FRESH)}", "title": "Saludo", "body": "¡Hola!"}
 
 
 def csv_file() -> bytes:

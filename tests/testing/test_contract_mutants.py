@@ -17,7 +17,7 @@ from clarin_core.ports.storage import Storage
 from clarin_core.testing import StorageContract
 from clarin_core.testing.listings import LEADS
 from clarin_memory import MemoryStorage
-from support import answer_faults, faults
+from support import answer_faults, chat_faults, faults, inbox_faults
 
 FOUND = (AssertionError, ClarinError, TimeoutError, pytest.fail.Exception)
 
@@ -73,6 +73,24 @@ CAUGHT: list[tuple[faults.Fault, str]] = [
     (faults.capitals_make_another_tag, "a_name_belongs_to_one_tag"),
     (faults.links_are_counted_twice, "links_are_a_set"),
     (faults.tags_are_shown_by_id, "tags_are_shown_sorted_by_name"),
+    (inbox_faults.capitals_make_another_shortcut, "a_shortcut_belongs_to_one_quick_reply"),
+    (inbox_faults.quick_replies_are_shown_by_id, "quick_replies_are_listed_by_shortcut"),
+    (inbox_faults.a_body_is_not_searched, "quick_replies_are_searched_by_all_their_texts"),
+    (inbox_faults.addresses_need_not_be_unique, "an_address_belongs_to_one_device"),
+    (faults.locks_are_open, "who_counts_devices_waits_for_who_counted"),
+    (inbox_faults.every_token_holds, "the_late_write_of_a_paused_holder_is_refused"),
+    (inbox_faults.every_token_holds, "what_was_given_up_is_not_written_to"),
+    (inbox_faults.every_device_is_free, "a_device_has_one_lease_at_a_time"),
+    (inbox_faults.every_device_is_free, "wanted_devices_are_those_that_nobody_has"),
+    (inbox_faults.every_lease_is_the_last, "a_lease_lasts_as_long_as_it_is_renewed"),
+    (inbox_faults.tokens_begin_anew, "a_token_only_grows"),
+    (inbox_faults.a_release_is_forgotten, "what_was_given_up_is_not_written_to"),
+    (faults.locks_are_open, "a_takeover_waits_for_a_write_in_progress"),
+    (inbox_faults.a_renewal_waits, "a_renewal_does_not_wait_for_a_write_in_progress"),
+    (inbox_faults.an_alias_is_dropped, "identities_come_back_as_they_were_put"),
+    (inbox_faults.identities_are_shown_as_they_came, "identities_come_back_as_they_were_put"),
+    (faults.locks_are_open, "who_asks_for_a_new_identity_waits_for_who_asked"),
+    (inbox_faults.a_purge_leaves_identities, "old_deleted_leads_and_contacts_are_removed"),
     (faults.stages_keep_their_old_order, "a_new_order_is_kept"),
     (faults.an_upload_is_read_as_text, "an_upload_is_kept_byte_for_byte"),
     (faults.finished_imports_are_pending, "pending_imports_are_those_not_at_their_end"),
@@ -98,6 +116,86 @@ CAUGHT: list[tuple[faults.Fault, str]] = [
     (answer_faults.nobody_has_answers, "an_unknown_account_has_no_answers"),
     (answer_faults.answers_last, "old_answers_are_removed"),
     (answer_faults.a_purge_takes_every_answer, "old_answers_are_removed"),
+]
+
+CAUGHT_IN_INBOXES: list[tuple[faults.Fault, str]] = [
+    (chat_faults.a_chat_loses_its_name, "a_chat_comes_back_as_it_was_claimed"),
+    (chat_faults.a_chat_is_one_on_all_devices, "a_claim_gives_each_identity_of_a_device_one_chat"),
+    (chat_faults.a_claim_says_that_all_is_new, "a_claim_leaves_a_known_chat_as_it_is"),
+    (faults.locks_are_open, "concurrent_claims_of_an_identity_get_one_chat"),
+    (faults.locks_are_open, "concurrent_changes_of_a_chat_all_count"),
+    (chat_faults.identities_need_not_be_unique, "a_device_and_identity_have_one_chat"),
+    (chat_faults.chats_of_contacts_leave_out_the_deleted, "chats_of_contacts_come_by_id"),
+    (chat_faults.chats_of_identities_are_anybodys, "chats_of_identities_come_by_id"),
+    (chat_faults.links_of_chats_are_accepted, "a_link_to_a_foreign_id_is_refused"),
+    (chat_faults.links_of_messages_are_accepted, "a_link_to_a_foreign_id_is_refused"),
+    (chat_faults.links_of_errands_are_accepted, "a_link_to_a_foreign_id_is_refused"),
+    (chat_faults.anything_is_said_of_any_chat, "a_link_to_a_foreign_id_is_refused"),
+    (chat_faults.a_message_loses_its_quote, "a_message_comes_back_as_it_was_added"),
+    (chat_faults.a_message_may_come_twice, "a_message_is_stored_once"),
+    (chat_faults.an_id_of_whatsapp_counts_in_all_chats, "a_message_is_stored_once"),
+    (faults.locks_are_open, "what_comes_twice_at_one_moment_is_stored_once"),
+    (
+        chat_faults.a_message_may_come_twice,
+        "messages_are_found_by_whatsapps_id_in_their_chat",
+    ),
+    (chat_faults.ids_of_whatsapp_need_not_be_unique, "a_chat_has_one_message_of_whatsapps_id"),
+    (chat_faults.whatever_failed_is_unsettled, "unsettled_messages_are_those_nobody_knows_of"),
+    (
+        chat_faults.errands_outlive_their_message,
+        "a_removed_message_is_gone_with_what_was_to_be_done",
+    ),
+    (chat_faults.a_revoked_message_is_the_latest, "a_tally_is_what_one_counts"),
+    (chat_faults.the_last_to_arrive_is_the_latest, "a_tally_is_what_one_counts"),
+    (chat_faults.own_messages_are_unread, "a_tally_is_what_one_counts"),
+    (chat_faults.what_was_read_is_forgotten, "a_tally_is_what_one_counts"),
+    (chat_faults.what_was_cleared_is_counted, "a_tally_is_what_one_counts"),
+    (faults.locks_are_open, "concurrent_changes_of_a_message_all_count"),
+    (chat_faults.what_was_cleared_is_shown, "what_was_cleared_is_hidden"),
+    (chat_faults.a_chat_stays_when_deleted, "messages_of_a_deleted_chat_are_hidden"),
+    (chat_faults.a_chat_stays_when_deleted, "a_deleted_chat_is_hidden_and_can_be_got"),
+    (chat_faults.all_marks_are_ripe, "ripe_marks_are_those_whose_message_is_there"),
+    (chat_faults.marks_stay, "a_mark_is_taken_once"),
+    (chat_faults.the_first_mark_stays, "the_last_mark_of_a_message_replaces_the_others"),
+    (chat_faults.the_last_to_come_counts, "reactions_count_whatever_their_order"),
+    (chat_faults.the_first_of_a_time_counts, "reactions_count_whatever_their_order"),
+    (chat_faults.all_that_is_said_is_news, "reactions_count_whatever_their_order"),
+    (chat_faults.the_last_to_come_counts, "votes_count_whatever_their_order"),
+    (chat_faults.the_first_of_a_time_counts, "votes_count_whatever_their_order"),
+    (chat_faults.the_last_to_come_counts, "messages_show_their_reactions"),
+    (chat_faults.reactions_that_were_taken_back_are_shown, "messages_show_their_reactions"),
+    (chat_faults.reactions_are_shown_in_any_chat, "messages_show_their_reactions"),
+    (chat_faults.reactions_are_shown_in_any_chat, "polls_show_their_results"),
+    (chat_faults.what_was_revoked_is_shown, "a_message_is_shown_as_people_may_see_it"),
+    (chat_faults.what_was_revoked_is_found, "messages_are_searched_by_what_they_say"),
+    (chat_faults.messages_are_shown_by_arrival, "messages_are_shown_newest_first"),
+    (chat_faults.pins_do_not_count, "chat_filters_let_through_what_they_say"),
+    (chat_faults.chats_are_shown_by_birth, "a_chat_moves_up_with_its_last_message"),
+    (
+        chat_faults.archived_chats_are_shown_with_the_others,
+        "chat_filters_let_through_what_they_say",
+    ),
+    (chat_faults.chats_are_searched_by_their_name_alone, "chat_filters_let_through_what_they_say"),
+    (chat_faults.a_linked_id_is_searched_as_a_phone, "chat_filters_let_through_what_they_say"),
+    (chat_faults.a_chat_is_called_by_its_own_name_first, "a_chat_is_called_by_what_is_known_best"),
+    (chat_faults.a_union_drops_nothing, "a_united_chat_has_each_message_once"),
+    (chat_faults.a_union_forgets("replies"), "a_united_chat_has_the_reactions_that_count"),
+    (chat_faults.a_union_forgets("replies"), "a_united_chat_has_the_votes_that_count"),
+    (chat_faults.a_union_lets_the_other_win, "a_united_chat_has_the_reactions_that_count"),
+    (chat_faults.a_union_lets_the_other_win, "a_united_chat_has_the_votes_that_count"),
+    (chat_faults.a_union_forgets("marks"), "a_united_chat_has_the_marks_of_both"),
+    (chat_faults.a_union_forgets("doubles"), "what_became_of_a_double_is_kept"),
+    (chat_faults.a_union_forgets("tags"), "a_united_chat_has_the_tags_of_both"),
+    (chat_faults.a_union_loses_its_errands, "a_united_chat_does_what_both_had_to_do"),
+    (chat_faults.errands_outlive_their_message, "a_united_chat_does_what_both_had_to_do"),
+    (chat_faults.an_errand_loses_its_text, "an_errand_comes_back_as_it_was_added"),
+    (chat_faults.errands_overtake_each_other, "errands_of_a_chat_are_done_in_their_order"),
+    (chat_faults.what_is_at_work_holds_up_nothing, "errands_of_a_chat_are_done_in_their_order"),
+    (chat_faults.what_waits_holds_up_everything, "errands_of_a_chat_are_done_in_their_order"),
+    (chat_faults.errands_are_never_late, "errands_of_a_chat_are_done_in_their_order"),
+    (chat_faults.a_file_loses_its_name, "files_come_back_as_they_were_added"),
+    (chat_faults.files_keep_their_first_state, "a_saved_file_comes_back_as_it_was_saved"),
+    (chat_faults.contacts_go_from_under_their_chats, "a_contact_stays_while_something_shows_it"),
 ]
 
 CAUGHT_IN_LISTS: list[tuple[faults.Fault, str]] = [
@@ -130,7 +228,7 @@ def name_of(value: object) -> str:
     return getattr(value, "__name__", str(value))
 
 
-@pytest.mark.parametrize(("fault", "law"), CAUGHT, ids=name_of)
+@pytest.mark.parametrize(("fault", "law"), [*CAUGHT, *CAUGHT_IN_INBOXES], ids=name_of)
 def test_a_planted_fault_breaks_its_law(
     fault: faults.Fault, law: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +252,7 @@ def test_a_planted_fault_breaks_its_law_of_lists(
         lambda: Wasteful().test_a_look_at_many_accounts_is_one_statement(),
         lambda: Wasteful().test_a_page_is_one_statement(listing=LEADS),
         lambda: Wasteful().test_a_batch_costs_no_more_than_two_rows(name="link"),
+        lambda: Wasteful().test_a_batch_of_an_inbox_costs_no_more_than_two_rows(name="tally"),
     ],
 )
 def test_wasted_statements_are_found(proof: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ from clarin_core.domain.events import (
     replay,
 )
 from clarin_core.domain.ids import TagId
+from clarin_core.domain.inbox_events import ChatTagged, ChatUntagged
 from clarin_core.domain.leads import LeadQuery, NewLead, TagsMode
 from clarin_core.domain.tags import (
     NewTag,
@@ -27,11 +28,13 @@ from clarin_core.domain.tags import (
     TagTarget,
 )
 from clarin_core.errors import Conflict, Forbidden, Invalid, NotFound
+from clarin_core.testing.inbox import inbox_of
 from clarin_core.testing.strategies import tag_names
 from support.desk import Desk, tell
 
 FEW = settings(max_examples=60, deadline=None)
 TARGETS = st.sampled_from(TagTarget)
+LINK_EVENTS = (LeadTagged, LeadUntagged, ContactTagged, ContactUntagged, ChatTagged, ChatUntagged)
 
 
 @FEW
@@ -274,6 +277,8 @@ async def somebody(desk: Desk, target: TagTarget) -> int:
     """Return a new record that can have tags."""
     if target is TagTarget.LEAD:
         return (await desk.leads.create(desk.agent, NewLead(name="Luz"))).id
+    if target is TagTarget.CHAT:
+        return (await (await inbox_of(desk.tenant)).open_one()).id
     return (await desk.contacts.create(desk.agent, NewContact(name="Luz"))).id
 
 
@@ -290,5 +295,5 @@ def assignment(target: TagTarget, target_id: int, *tag_ids: int) -> TagAssignmen
 
 def links_of(event: Any) -> list[TagLink]:
     """Return the links that an event tells of."""
-    assert isinstance(event, LeadTagged | LeadUntagged | ContactTagged | ContactUntagged)
+    assert isinstance(event, LINK_EVENTS)
     return event.links

@@ -6,8 +6,15 @@ from datetime import datetime
 
 from msgspec import UNSET, structs
 
-from clarin_core.domain.contacts import Contact, ContactDraft, ContactQuery, ContactView
+from clarin_core.domain.contacts import (
+    Contact,
+    ContactDraft,
+    ContactIdentity,
+    ContactQuery,
+    ContactView,
+)
 from clarin_core.domain.ids import ContactId
+from clarin_core.domain.jid import Identity
 from clarin_core.domain.paging import Page
 from clarin_core.domain.phone import PhoneNumber, normalize_phone
 from clarin_core.domain.tags import TagTarget
@@ -57,8 +64,9 @@ class MemoryContactStore(ContactStore):
     async def save(self, contacts: Sequence[Contact]) -> None:
         """Store changed contacts; raises Conflict `duplicate_contact`, NotFound for a stranger."""
         for contact in contacts:
-            if contact.id not in self.scope.tables.contacts:
-                raise NotFound("contact", contact.id)
+            for contact_id in (contact.id, contact.merged_into):
+                if contact_id is not None and contact_id not in self.scope.tables.contacts:
+                    raise NotFound("contact", contact_id)
         if other := rival(self.scope.tables.contacts.rows(), contacts, _live_phone):
             raise Conflict("duplicate_contact", "a contact has this phone", id=other.id)
         for contact in contacts:
@@ -73,6 +81,32 @@ class MemoryContactStore(ContactStore):
                 if name in wanted and name not in oldest:
                     oldest[name] = copied(contact)
         return oldest
+
+    async def identities(
+        self, identities: Collection[Identity], *, at: datetime
+    ) -> dict[Identity, ContactIdentity]:
+        """Return what is known of each identity; one that nobody had is kept from now on."""
+        table = self.scope.tables.identities
+        found = {one: table.peek(one) or ContactIdentity(identity=one) for one in identities}
+        for identity, row in found.items():
+            table.put(identity, row)
+        return found
+
+    async def identities_of(self, contact_ids: Collection[ContactId]) -> list[ContactIdentity]:
+        """Return the identities of some contacts, deleted ones included."""
+        rows = self.scope.tables.identities.rows()
+        return [row for row in rows if row.contact_id in contact_ids]
+
+    async def put_identities(self, rows: Collection[ContactIdentity]) -> None:
+        """Store changed identities; raises NotFound for a stranger."""
+        tables = self.scope.tables
+        for row in rows:
+            if row.identity not in tables.identities:
+                raise NotFound("identity", row.identity.value)
+            if row.contact_id is not None and row.contact_id not in tables.contacts:
+                raise NotFound("contact", row.contact_id)
+        for row in rows:
+            tables.identities.put(row.identity, row)
 
     def _by_phone(self, phones: set[PhoneNumber | None]) -> dict[PhoneNumber | None, Contact]:
         found = ((_live_phone(row), row) for row in self.scope.tables.contacts.rows())
@@ -103,6 +137,12 @@ class ContactViews(Reader):
         tests = list(_tests(query, tables, self._account.default_region))
         rows = (row for row in tables.contacts.rows() if all(test(row) for test in tests))
         return self._page(rows, NEWEST, query, lambda contact: _view(tables, contact))
+
+    async def contact_identities(self, contact_id: ContactId) -> list[ContactIdentity]:
+        """Return by what WhatsApp knows a live contact, by kind and value; raises NotFound."""
+        await self.contact(contact_id)
+        rows = self._tables.identities.rows()
+        return sorted((row for row in rows if row.contact_id == contact_id), key=_name_of)
 
 
 def phone_or_none(raw: str, region: str) -> PhoneNumber | None:
@@ -137,6 +177,10 @@ def _tests(
     if query.tag_ids is not UNSET:
         wanted, here = query.tag_ids, TagTarget.CONTACT
         yield lambda contact: not wanted.isdisjoint(tag_ids_on(tables, here, contact.id))
+
+
+def _name_of(row: ContactIdentity) -> tuple[str, str]:
+    return row.identity.kind.value, row.identity.value
 
 
 def _live_phone(contact: Contact) -> PhoneNumber | None:

@@ -59,11 +59,11 @@ class MemoryAccounts(Accounts):
         return page_of(found, BY_ID, query, 0, copied)
 
     async def remove(self, account_id: AccountId) -> None:
-        """Remove an account; raises Conflict `invalid_state` while users or leads are in it."""
+        """Remove an account; raises Conflict `invalid_state` unless it is empty."""
         inside, shared = await self.work.enter(account_id), self.work.shared
         members = any(here == account_id for (here, _), _ in shared.roles.items())
-        if members or any(inside.tables.leads.rows()):
-            raise Conflict("invalid_state", "users or leads are in the account")
+        if members or any(inside.tables.leads.rows()) or any(inside.tables.devices.rows()):
+            raise Conflict("invalid_state", "users, leads or devices are in the account")
         for session in list(shared.sessions.rows()):
             if session.account_id == account_id:
                 shared.sessions.drop(session.id)

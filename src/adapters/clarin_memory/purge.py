@@ -2,15 +2,17 @@
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from clarin_core.domain.entity import Perishable
 from clarin_core.domain.tags import TagTarget
 from clarin_memory.state import AccountTables, SharedTables
 
 
 def purge_account(tables: AccountTables, before: datetime) -> None:
-    """Remove leads and contacts that were deleted before a time, with their tags and moves.
+    """Remove leads and contacts that were deleted before a time, with all that is theirs.
 
-    A contact stays as long as a lead shows it.
+    A contact stays as long as a lead or a chat shows it.
     """
     gone = {lead.id for lead in tables.leads.rows() if _was_deleted(lead, before)}
     for lead_id in gone:
@@ -19,10 +21,12 @@ def purge_account(tables: AccountTables, before: datetime) -> None:
     for key in [key for key, move in tables.moves.items() if move.lead_id in gone]:
         tables.moves.drop(key)
     shown = {lead.contact_id for lead in tables.leads.rows()}
+    shown |= {chat.contact_id for chat in tables.chats.rows()}
     for contact in list(tables.contacts.rows()):
         if _was_deleted(contact, before) and contact.id not in shown:
             tables.contacts.drop(contact.id)
             tables.tagged.drop((TagTarget.CONTACT, contact.id))
+    _forget_contacts(tables)
 
 
 def purge_answers(tables: AccountTables, before: datetime) -> None:
@@ -40,6 +44,16 @@ def purge_sign_ins(shared: SharedTables, before: datetime) -> None:
     for digest, ticket in list(shared.tickets.items()):
         if ticket.expires_at < before:
             shared.tickets.drop(digest)
+
+
+def _forget_contacts(tables: AccountTables) -> None:
+    """Remove what points to contacts that are gone."""
+    for contact in list(tables.contacts.rows()):
+        if contact.merged_into is not None and contact.merged_into not in tables.contacts:
+            tables.contacts.put(contact.id, replace(contact, merged_into=None))
+    for identity, row in list(tables.identities.items()):
+        if row.contact_id is not None and row.contact_id not in tables.contacts:
+            tables.identities.drop(identity)
 
 
 def _was_deleted(row: Perishable, before: datetime) -> bool:

@@ -8,22 +8,36 @@ from typing import NamedTuple, TypeVar
 
 from clarin_core.domain.accounts import Account, Secret, Session
 from clarin_core.domain.actor import Role
-from clarin_core.domain.contacts import Contact
+from clarin_core.domain.chats import Chat
+from clarin_core.domain.contacts import Contact, ContactIdentity
+from clarin_core.domain.devices import Device, DeviceKey, DeviceLease
 from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.ids import (
     AccountId,
+    ChatId,
     ContactId,
+    DeviceId,
     ImportId,
     LeadId,
+    MediaId,
+    MessageId,
+    OutboxId,
     PipelineId,
+    QuickReplyId,
     SessionId,
     TagId,
     UserId,
 )
 from clarin_core.domain.imports import ImportJob, RowOutcome
+from clarin_core.domain.jid import Identity
 from clarin_core.domain.leads import Lead, StageMove
+from clarin_core.domain.media import Media
+from clarin_core.domain.messages import ByWhom, Mark, Message, Reaction, Vote
+from clarin_core.domain.outbox import OutboxItem
 from clarin_core.domain.pipelines import Pipeline
+from clarin_core.domain.quick_replies import QuickReply
 from clarin_core.domain.tags import Tag, TagOrigin, TagTarget
+from clarin_core.ports.inbox import WaKey
 from clarin_memory.events import Log
 from clarin_memory.tables import Overlay, Table
 
@@ -40,16 +54,26 @@ class Claim(NamedTuple):
 class AccountTables:
     """One account's rows."""
 
+    chats: Table[ChatId, Chat] = field(default_factory=Table)
     claims: Table[tuple[str, bytes], Claim] = field(default_factory=Table)
     contacts: Table[ContactId, Contact] = field(default_factory=Table)
+    devices: Table[DeviceId, Device] = field(default_factory=Table)
     files: Table[ImportId, bytes] = field(default_factory=Table)
+    identities: Table[Identity, ContactIdentity] = field(default_factory=Table)
     imports: Table[ImportId, ImportJob] = field(default_factory=Table)
     leads: Table[LeadId, Lead] = field(default_factory=Table)
+    marks: Table[WaKey, Mark] = field(default_factory=Table)
+    media: Table[MediaId, Media] = field(default_factory=Table)
+    messages: Table[MessageId, Message] = field(default_factory=Table)
     moves: Table[int, StageMove] = field(default_factory=Table)
+    outbox: Table[OutboxId, OutboxItem] = field(default_factory=Table)
     outcomes: Table[tuple[ImportId, int], RowOutcome] = field(default_factory=Table)
     pipelines: Table[PipelineId, Pipeline] = field(default_factory=Table)
+    reactions: Table[ByWhom, Reaction] = field(default_factory=Table)
+    quick_replies: Table[QuickReplyId, QuickReply] = field(default_factory=Table)
     tagged: Table[tuple[TagTarget, int], dict[TagId, TagOrigin]] = field(default_factory=Table)
     tags: Table[TagId, Tag] = field(default_factory=Table)
+    votes: Table[ByWhom, Vote] = field(default_factory=Table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +99,7 @@ class SharedTables:
 
     accounts: Table[AccountId, Account] = field(default_factory=Table)
     defaults: Table[UserId, AccountId] = field(default_factory=Table)
+    leases: Table[DeviceKey, DeviceLease] = field(default_factory=Table)
     roles: Table[tuple[AccountId, UserId], Role] = field(default_factory=Table)
     sessions: Table[SessionId, Session] = field(default_factory=Table)
     spaces: Table[AccountId, Space] = field(default_factory=Table)

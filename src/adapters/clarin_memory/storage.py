@@ -18,12 +18,14 @@ from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.domain.imports import ImportState
 from clarin_core.errors import Invalid
+from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
+from clarin_memory.devices import MemoryDeviceLeases
 from clarin_memory.directory import MemoryDirectory
 from clarin_memory.members import user_row
 from clarin_memory.paging import OLDEST
@@ -69,6 +71,11 @@ class MemoryStorage(Storage):
         """Open a transaction above accounts, for sign-in and administration only."""
         async with self._lock, self._working(origin) as work:
             yield MemoryDirectory(work)
+
+    @property
+    def leases(self) -> DeviceLeases:
+        """Who acts for which device."""
+        return MemoryDeviceLeases(self._shared, self._clock)
 
     async def standings(
         self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime

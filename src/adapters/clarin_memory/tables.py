@@ -5,6 +5,7 @@ from copy import copy
 from typing import Generic, Protocol, TypeVar, cast
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -110,7 +111,7 @@ class Overlay(Table[K, V]):
 def copied(value: V) -> V:
     """Return an equal value that shares nothing that can change."""
     if isinstance(value, Struct):
-        return cast(V, value if value.__struct_config__.frozen else _twin(value))
+        return cast(V, _twin(value))
     if isinstance(value, list):
         return cast(V, [copied(item) for item in value])
     if isinstance(value, dict):
@@ -119,11 +120,13 @@ def copied(value: V) -> V:
 
 
 def _twin(struct: Struct) -> Struct:
+    values = ((field, getattr(struct, field)) for field in struct.__struct_fields__)
+    inner = [(field, value) for field, value in values if isinstance(value, list | dict | Struct)]
+    if struct.__struct_config__.frozen and not inner:
+        return struct
     twin = copy(struct)
-    for field in struct.__struct_fields__:
-        value = getattr(struct, field)
-        if isinstance(value, list | dict | Struct):
-            setattr(twin, field, copied(value))
+    for field, value in inner:
+        force_setattr(twin, field, copied(value))
     return twin
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from clarin_core.domain.entity import Perishable
-from clarin_core.domain.ids import ContactId, LeadId, TagId
+from clarin_core.domain.ids import ChatId, ContactId, LeadId, TagId
 from clarin_core.domain.paging import Page
 from clarin_core.domain.pipelines import DEFAULT_COLOR
 from clarin_core.domain.tags import (
@@ -84,6 +84,14 @@ class MemoryTagStore(TagStore):
             if tag_id in origins:
                 tagged.put(target, {key: kept for key, kept in origins.items() if key != tag_id})
 
+    async def links(self, target: TagTarget, target_ids: Collection[int]) -> list[TagLink]:
+        """Return the links of some targets, deleted ones included, sorted."""
+        return sorted(
+            TagLink(target_id=one, tag_id=tag_id)
+            for one in set(target_ids)
+            for tag_id in tag_ids_on(self.scope.tables, target, one)
+        )
+
     async def link(
         self, target: TagTarget, links: Collection[TagLink], *, origin: TagOrigin
     ) -> list[TagLink]:
@@ -139,30 +147,33 @@ class TagViews(Reader):
         return self._page(found, BY_NAME, query, copied)
 
     async def tags_of(self, target: TagTarget, target_id: int) -> list[Tag]:
-        """Return the tags of a live lead or contact by name; raises NotFound."""
+        """Return the tags of a live lead, contact or chat by name; raises NotFound."""
         if target_row(self._tables, target, target_id).deleted_at is not None:
             raise NotFound(target.value, target_id)
         return [copied(tag) for tag in tags_on(self._tables, target, target_id)]
 
 
 def tag_ids_on(tables: AccountTables, target: TagTarget, target_id: int) -> Collection[TagId]:
-    """Return the ids of the tags on a lead or contact."""
+    """Return the ids of the tags on a lead, contact or chat."""
     return (tables.tagged.peek((target, target_id)) or {}).keys()
 
 
 def tags_on(tables: AccountTables, target: TagTarget, target_id: int) -> list[Tag]:
-    """Return the tags on a lead or contact by name, the rows themselves."""
+    """Return the tags on a lead, contact or chat by name, the rows themselves."""
     tags = (tables.tags.peek(tag_id) for tag_id in tag_ids_on(tables, target, target_id))
     return sorted((tag for tag in tags if tag is not None), key=BY_NAME.key)
 
 
 def target_row(tables: AccountTables, target: TagTarget, target_id: int) -> Perishable:
-    """Return the lead or contact that a tag is on; raises NotFound."""
-    row = (
-        tables.leads.peek(LeadId(target_id))
-        if target is TagTarget.LEAD
-        else tables.contacts.peek(ContactId(target_id))
-    )
+    """Return the lead, contact or chat that a tag is on; raises NotFound."""
+    row: Perishable | None
+    match target:
+        case TagTarget.LEAD:
+            row = tables.leads.peek(LeadId(target_id))
+        case TagTarget.CONTACT:
+            row = tables.contacts.peek(ContactId(target_id))
+        case TagTarget.CHAT:
+            row = tables.chats.peek(ChatId(target_id))
     if row is None:
         raise NotFound(target.value, target_id)
     return row

@@ -11,13 +11,19 @@ from clarin_core.ports.event_publisher import News, UserChanged
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_memory.accounts import MemoryAccountStore, check_slug
+from clarin_memory.chats import MemoryChatStore
 from clarin_memory.contacts import MemoryContactStore
+from clarin_memory.devices import MemoryDeviceStore
 from clarin_memory.events import encoded
 from clarin_memory.idempotency import MemoryIdempotencyStore
 from clarin_memory.imports import MemoryImportStore
 from clarin_memory.leads import MemoryLeadStore
+from clarin_memory.media import MemoryMediaStore
 from clarin_memory.members import MemoryMemberStore
+from clarin_memory.messages import MemoryMessageStore
+from clarin_memory.outbox import MemoryOutboxStore
 from clarin_memory.pipelines import MemoryPipelineStore
+from clarin_memory.quick_replies import MemoryQuickReplyStore
 from clarin_memory.state import Ids, Scope, SharedTables, Space, merge, overlay
 from clarin_memory.tags import MemoryTagStore
 from clarin_memory.views import OpenViews
@@ -28,12 +34,18 @@ class MemoryTransaction(Transaction):
 
     def __init__(self, scope: Scope, space: Space) -> None:
         self.account = MemoryAccountStore(scope)
+        self.chats = MemoryChatStore(scope)
         self.contacts = MemoryContactStore(scope)
+        self.devices = MemoryDeviceStore(scope)
         self.idempotency = MemoryIdempotencyStore(scope)
         self.imports = MemoryImportStore(scope)
         self.leads = MemoryLeadStore(scope)
+        self.media = MemoryMediaStore(scope)
         self.members = MemoryMemberStore(scope)
+        self.messages = MemoryMessageStore(scope)
+        self.outbox = MemoryOutboxStore(scope)
         self.pipelines = MemoryPipelineStore(scope)
+        self.quick_replies = MemoryQuickReplyStore(scope)
         self.tags = MemoryTagStore(scope)
         self.tables = scope.tables
         self._scope = scope

@@ -3,11 +3,16 @@
 from clarin_core.domain.events import EventPage, EventQuery, Position
 from clarin_core.ports.views import Views
 from clarin_memory.accounts import AccountViews
+from clarin_memory.chat_views import ChatViews
 from clarin_memory.contacts import ContactViews
+from clarin_memory.devices import DeviceViews
 from clarin_memory.imports import ImportViews
 from clarin_memory.leads import LeadViews
+from clarin_memory.media import MediaViews
 from clarin_memory.members import MemberViews
+from clarin_memory.message_views import MessageViews
 from clarin_memory.pipelines import PipelineViews
+from clarin_memory.quick_replies import QuickReplyViews
 from clarin_memory.state import AccountTables, Scope
 from clarin_memory.tags import TagViews
 
@@ -15,8 +20,13 @@ from clarin_memory.tags import TagViews
 class MemoryViews(
     LeadViews,
     ContactViews,
+    ChatViews,
+    MessageViews,
+    MediaViews,
     PipelineViews,
     TagViews,
+    QuickReplyViews,
+    DeviceViews,
     MemberViews,
     AccountViews,
     ImportViews,

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+_AS_JSON = ("json", "text[]")
+
 
 class Columns:
     """Columns that a statement writes, with their types, in the order of its parameters.
@@ -52,7 +54,7 @@ class Columns:
     def _array(self, name: str, kind: str, rows: list[Any]) -> list[Any]:
         derive = self._derived.get(name)
         values = [derive(row) for row in rows] if derive else [getattr(row, name) for row in rows]
-        if kind == "json":
+        if kind in _AS_JSON:
             return [msgspec.json.encode(value).decode() for value in values]
         if kind == "text":
             return [value.value if isinstance(value, Enum) else value for value in values]
@@ -60,9 +62,13 @@ class Columns:
 
 
 def _carrier(kind: str) -> str:
-    """Return the type that brings a value: the driver knows no arrays of JSON."""
-    return "text" if kind == "json" else kind
+    """Return the type that brings a value: there are no arrays of JSON, or of arrays."""
+    return "text" if kind in _AS_JSON else kind
 
 
 def _read(name: str, kind: str) -> str:
-    return f"a.{name}::json as {name}" if kind == "json" else f"a.{name}"
+    if kind == "json":
+        return f"a.{name}::json as {name}"
+    if kind == "text[]":
+        return f"array(select json_array_elements_text(a.{name}::json)) as {name}"
+    return f"a.{name}"

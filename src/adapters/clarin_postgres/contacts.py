@@ -6,8 +6,15 @@ from datetime import datetime
 
 from msgspec import UNSET
 
-from clarin_core.domain.contacts import Contact, ContactDraft, ContactQuery, ContactView
+from clarin_core.domain.contacts import (
+    Contact,
+    ContactDraft,
+    ContactIdentity,
+    ContactQuery,
+    ContactView,
+)
 from clarin_core.domain.ids import ContactId
+from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.paging import Page
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.text import fold
@@ -31,7 +38,8 @@ DISPLAY_NAME = (
 _CONTACT = (
     "c.id, c.phone, c.name, c.last_name, c.short_name, c.custom_name, c.push_name, "
     "c.avatar_url, c.email, c.company, c.age, c.notes, c.source, c.is_group, "
-    "c.do_not_contact, c.kommo_id, c.created_at, c.updated_at, c.version, c.deleted_at"
+    "c.do_not_contact, c.kommo_id, c.created_at, c.updated_at, c.version, c.deleted_at, "
+    "c.merged_into"
 )
 _TRIES = 4  # The last one only sees that nothing is missing.
 
@@ -60,6 +68,7 @@ _LIFE = {
     "updated_at": "timestamptz",
     "version": "integer",
     "deleted_at": "timestamptz",
+    "merged_into": "bigint",
 }
 _DERIVED = {
     "search": searched_of_contact,
@@ -116,6 +125,44 @@ _PHONELESS = f"""-- contacts.phoneless
         and md5(c.name_key) = any(array(select md5(k) from unnest($2::text[]) as k))
         and c.source = $3 and c.phone is null and c.deleted_at is null
     order by c.id for no key update"""
+
+_IDENTITY = Columns(
+    {"kind": "text", "value": "text", "contact_id": "bigint", "alias": "text"},
+    derived={"kind": lambda row: row.identity.kind.value, "value": lambda row: row.identity.value},
+)
+# New ones in their order, as in `contacts.claim`.
+_IDENTITIES = """-- contacts.identities
+    with asked as (select a.kind, a.value from unnest($2::text[], $3::text[]) as a(kind, value)),
+    known as (
+        select i.kind, i.value, i.contact_id, i.alias from contact_identities i
+        where i.account_id = $1 and (i.kind, i.value) in (select asked.kind, asked.value from asked)
+        order by i.kind, i.value for no key update
+    ),
+    born as (
+        insert into contact_identities as i (account_id, kind, value, created_at)
+        select $1, a.kind, a.value, $4 from asked a
+        where not exists (select from known k where k.kind = a.kind and k.value = a.value)
+        order by a.kind, a.value
+        on conflict (account_id, kind, value) do nothing
+        returning i.kind, i.value, i.contact_id, i.alias
+    )
+    select k.kind, k.value, k.contact_id, k.alias from known k
+    union all
+    select b.kind, b.value, b.contact_id, b.alias from born b"""
+_LOCK_IDENTITIES_OF = """-- contacts.lock_identities_of
+    select i.kind, i.value, i.contact_id, i.alias from contact_identities i
+    where i.account_id = $1 and i.contact_id = any($2)
+    order by i.kind, i.value for no key update"""
+_PUT_IDENTITIES = f"""-- contacts.put_identities
+    with {_IDENTITY.rows(2)}
+    update contact_identities i set contact_id = n.contact_id, alias = n.alias from n
+    where i.account_id = $1 and i.kind = n.kind and i.value = n.value
+    returning i.kind, i.value"""
+_IDENTITIES_OF = """-- contacts.identities_of
+    select i.kind, i.value, i.contact_id, i.alias from contacts c
+    left join contact_identities i on i.account_id = c.account_id and i.contact_id = c.id
+    where c.account_id = $1 and c.id = $2 and c.deleted_at is null
+    order by i.kind, i.value"""
 
 _TAGS = tags_beside("contact_tags", "contact_id", "c.id")
 _LISTING = Listing(
@@ -182,6 +229,38 @@ class PostgresContactStore(ContactStore):
         rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
         return {row["name_key"]: struct(row, Contact) for row in rows}
 
+    async def identities(
+        self, identities: Collection[Identity], *, at: datetime
+    ) -> dict[Identity, ContactIdentity]:
+        """Return what is known of each identity, locked; one that nobody had is kept from now on.
+
+        Who asks for one of the new ones at the same time is waited for.
+        """
+        found: dict[Identity, ContactIdentity] = {}
+        for _ in range(_TRIES):
+            asked = sorted({(one.kind.value, one.value) for one in identities if one not in found})
+            if not asked:
+                return found
+            kinds, values = [kind for kind, _ in asked], [value for _, value in asked]
+            rows = await self.scope.fetch(_IDENTITIES, kinds, values, at)
+            found |= {row.identity: row for row in map(_identity, rows)}
+        raise Contention(POSTGRES)
+
+    async def identities_of(self, contact_ids: Collection[ContactId]) -> list[ContactIdentity]:
+        """Return the identities of some contacts, deleted ones included, locked."""
+        rows = await self.scope.fetch(_LOCK_IDENTITIES_OF, list(contact_ids))
+        return list(map(_identity, rows))
+
+    async def put_identities(self, rows: Collection[ContactIdentity]) -> None:
+        """Store changed identities; raises NotFound for a stranger."""
+        if not rows:
+            return
+        stored = await self.scope.fetch(_PUT_IDENTITIES, *_IDENTITY.arrays(rows))
+        known = {(row["kind"], row["value"]) for row in stored}
+        for row in rows:
+            if (row.identity.kind.value, row.identity.value) not in known:
+                raise NotFound("identity", row.identity.value)
+
     async def _claim(
         self,
         with_phone: dict[PhoneNumber, ContactDraft],
@@ -230,6 +309,13 @@ class ContactViews(Reader):
         rows = await self._fetch_by_phone(query.phone, fetch)
         return page_of(rows, query, NEWEST, self._account_id, ContactView)
 
+    async def contact_identities(self, contact_id: ContactId) -> list[ContactIdentity]:
+        """Return by what WhatsApp knows a live contact, by kind and value; raises NotFound."""
+        rows = await self._fetch(_IDENTITIES_OF, contact_id)
+        if not rows:
+            raise NotFound("contact", contact_id)
+        return [_identity(row) for row in rows if row["kind"] is not None]
+
 
 def _conditions(query: ContactQuery, phone: PhoneNumber | None) -> Conditions:
     where = Conditions("c.account_id = $1", "c.deleted_at is null")
@@ -254,3 +340,11 @@ def _claimed(rows: Iterable[Row]) -> list[tuple[Contact, bool]]:
     """Return contacts by id: those without a phone were made in the order of their drafts."""
     claimed = [(struct(row, Contact), bool(row["is_new"])) for row in rows]
     return sorted(claimed, key=lambda one: one[0].id)
+
+
+def _identity(row: Row) -> ContactIdentity:
+    return ContactIdentity(
+        identity=Identity(IdentityKind(row["kind"]), row["value"]),
+        contact_id=row["contact_id"],
+        alias=row["alias"],
+    )

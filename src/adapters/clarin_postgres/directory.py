@@ -77,7 +77,7 @@ class PostgresAccounts(Accounts):
         return page_of(rows, query, BY_ID, NO_ACCOUNT, Account)
 
     async def remove(self, account_id: AccountId) -> None:
-        """Remove an account; raises Conflict `invalid_state` while users or leads are in it."""
+        """Remove an account; raises Conflict `invalid_state` unless it is empty."""
         if await self.line.first(_REMOVE, account_id) is None:
             raise NotFound("account", account_id)
 

@@ -5,7 +5,7 @@ from msgspec import UNSET
 from clarin_core.domain.leads import LeadFilter, TagsMode
 from clarin_core.domain.phone import PhoneNumber
 from clarin_postgres.conditions import Conditions
-from clarin_postgres.search import phone_pattern, text_pattern
+from clarin_postgres.search import on_contact, phone_pattern, text_pattern
 
 _SAME = ("pipeline_id", "stage_id", "contact_id", "assigned_to", "source")
 _LIVENESS = {False: "l.deleted_at is null", True: "l.deleted_at is not null"}
@@ -52,9 +52,7 @@ def searched_leads(text: str, where: Conditions) -> Conditions:
     found once, for the total and for the page.
     """
     pattern, digits = where.bind(text_pattern(text)), phone_pattern(text)
-    of_contact = f"c.search like {pattern} escape '\\'"
-    if digits is not None:
-        of_contact = f"({of_contact} or c.phone like {where.bind(digits)})"
+    of_contact = on_contact(pattern, digits and where.bind(digits))
     return where.within(f"""
         select {_FOUND} from leads l where {where} and l.search like {pattern} escape '\\'
         union

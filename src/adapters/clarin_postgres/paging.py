@@ -133,6 +133,8 @@ def _to_cursor(value: object) -> object:
 
 
 def _from_cursor(kind: type, part: object) -> object:
+    if kind is bool and type(part) is bool:
+        return part
     if kind is datetime and type(part) is int and part in _KEPT_INSTANTS:
         return _EPOCH + part * _MICROSECOND
     if kind is int and type(part) is int and abs(part) <= ID_MAX:

@@ -11,12 +11,14 @@ from clarin_postgres.connection import Line, Row
 _PATIENCE_S = 600
 _BEGIN = f"-- begin\nbegin; set local statement_timeout = '{_PATIENCE_S}s'"
 
-# Tags and moves go along. A contact stays as long as a lead shows it.
+# Tags and moves go along. A contact stays as long as a lead or a chat shows it.
 _LEADS = """-- storage.purge_leads
     delete from leads l where l.deleted_at < $1"""
 _CONTACTS = """-- storage.purge_contacts
     delete from contacts c where c.deleted_at < $1 and not exists (
-        select from leads l where l.account_id = c.account_id and l.contact_id = c.id)"""
+        select from leads l where l.account_id = c.account_id and l.contact_id = c.id
+    ) and not exists (
+        select from chats h where h.account_id = c.account_id and h.contact_id = c.id)"""
 _SESSIONS = """-- storage.purge_sessions
     delete from sessions s where coalesce(s.revoked_at, s.expires_at) < $1"""
 _TICKETS = """-- storage.purge_tickets

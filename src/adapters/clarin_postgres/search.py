@@ -31,6 +31,12 @@ def text_pattern(text: str) -> str:
     return f"%{escaped}%"
 
 
+def on_contact(pattern: str, digits: str | None) -> str:
+    """Return the condition that a contact `c` holds a text, or these digits if it is a phone."""
+    found = f"c.search like {pattern} escape '\\'"
+    return found if digits is None else f"({found} or c.phone like {digits})"
+
+
 def phone_pattern(text: str) -> str | None:
     """Return the pattern that finds a text's digits in phones, None if it is no part of one."""
     digits = digits_in_search(text)

@@ -46,6 +46,7 @@ from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
 from clarin_core.errors import Invalid
+from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher, News, UserChanged
 from clarin_core.ports.small import Clock
@@ -53,6 +54,7 @@ from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_postgres.connection import Meter, Pool, say_nothing
+from clarin_postgres.devices import PostgresDeviceLeases
 from clarin_postgres.directory import PostgresDirectory
 from clarin_postgres.events import POSITION, position_of
 from clarin_postgres.migrations import check_schema
@@ -132,6 +134,11 @@ class PostgresStorage(Storage):
         """Open a transaction above accounts, for sign-in and administration only."""
         async with self._working(self._directors, origin, BEGIN) as work:
             yield PostgresDirectory(work)
+
+    @property
+    def leases(self) -> DeviceLeases:
+        """Who acts for which device."""
+        return PostgresDeviceLeases(self._directors)
 
     async def standings(
         self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime

@@ -75,6 +75,7 @@ _REMOVE = """-- tags.remove
 _TABLES = {
     TagTarget.LEAD: ("lead_tags", "lead_id", "leads"),
     TagTarget.CONTACT: ("contact_tags", "contact_id", "contacts"),
+    TagTarget.CHAT: ("chat_tags", "chat_id", "chats"),
 }
 _LINK = {
     target: f"""-- tags.link
@@ -84,6 +85,12 @@ _LINK = {
         order by n.target_id, n.tag_id
         on conflict do nothing
         returning x.{column} as target_id, x.tag_id"""
+    for target, (links, column, _) in _TABLES.items()
+}
+_LINKS = {
+    target: f"""-- tags.links
+        select x.{column} as target_id, x.tag_id from {links} x
+        where x.account_id = $1 and x.{column} = any($2)"""
     for target, (links, column, _) in _TABLES.items()
 }
 _UNLINK = {
@@ -162,6 +169,10 @@ class PostgresTagStore(TagStore):
         """Remove a tag and its links, nothing else (TG3)."""
         await self.scope.fetch(_REMOVE, tag_id)
 
+    async def links(self, target: TagTarget, target_ids: Collection[int]) -> list[TagLink]:
+        """Return the links of some targets, deleted ones included, sorted."""
+        return sorted(structs(await self.scope.fetch(_LINKS[target], list(target_ids)), TagLink))
+
     async def link(
         self, target: TagTarget, links: Collection[TagLink], *, origin: TagOrigin
     ) -> list[TagLink]:
@@ -217,7 +228,7 @@ class TagViews(Reader):
         return page_of(rows, query, _BY_NAME, self._account_id, Tag)
 
     async def tags_of(self, target: TagTarget, target_id: int) -> list[Tag]:
-        """Return the tags of a live lead or contact by name; raises NotFound."""
+        """Return the tags of a live lead, contact or chat by name; raises NotFound."""
         rows = await self._fetch(_TAGS_OF[target], target_id)
         if not rows:
             raise NotFound(target.value, target_id)

@@ -10,14 +10,20 @@ from clarin_core.ports.event_publisher import News, UserChanged
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_postgres.accounts import PostgresAccountStore
+from clarin_postgres.chats import PostgresChatStore
 from clarin_postgres.connection import Line
 from clarin_postgres.contacts import PostgresContactStore
+from clarin_postgres.devices import PostgresDeviceStore
 from clarin_postgres.events import APPEND, Encoded, columns_of, encoded, encoded_origin
 from clarin_postgres.idempotency import PostgresIdempotencyStore
 from clarin_postgres.imports import PostgresImportStore
 from clarin_postgres.leads import PostgresLeadStore
+from clarin_postgres.media import PostgresMediaStore
 from clarin_postgres.members import PostgresMemberStore
+from clarin_postgres.messages import PostgresMessageStore
+from clarin_postgres.outbox import PostgresOutboxStore
 from clarin_postgres.pipelines import PostgresPipelineStore
+from clarin_postgres.quick_replies import PostgresQuickReplyStore
 from clarin_postgres.reader import Regions
 from clarin_postgres.scope import OwnReads, Scope
 from clarin_postgres.tags import PostgresTagStore
@@ -32,12 +38,18 @@ class PostgresTransaction(Transaction):
 
     def __init__(self, scope: Scope) -> None:
         self.account = PostgresAccountStore(scope)
+        self.chats = PostgresChatStore(scope)
         self.contacts = PostgresContactStore(scope)
+        self.devices = PostgresDeviceStore(scope)
         self.idempotency = PostgresIdempotencyStore(scope.account_id, scope.focus.line)
         self.imports = PostgresImportStore(scope)
         self.leads = PostgresLeadStore(scope)
+        self.media = PostgresMediaStore(scope)
         self.members = PostgresMemberStore(scope)
+        self.messages = PostgresMessageStore(scope)
+        self.outbox = PostgresOutboxStore(scope)
         self.pipelines = PostgresPipelineStore(scope)
+        self.quick_replies = PostgresQuickReplyStore(scope)
         self.tags = PostgresTagStore(scope)
         self._scope = scope
         self._emitted: list[Encoded] = []

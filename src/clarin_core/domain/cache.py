@@ -15,6 +15,7 @@ from clarin_core.domain.events import (
     AccountChanged,
     ContactCreated,
     ContactDeleted,
+    ContactMerged,
     ContactRestored,
     ContactUpdated,
     Event,
@@ -33,11 +34,17 @@ from clarin_core.domain.events import (
     TagRenamed,
 )
 from clarin_core.domain.ids import AccountId, LeadId, UserId
+from clarin_core.domain.inbox_events import (
+    QuickReplyCreated,
+    QuickReplyDeleted,
+    QuickReplyUpdated,
+)
 from clarin_core.domain.leads import LeadView
 
 ACCOUNT = "account"
 TAGS = "tags"
 PIPELINES = "pipelines"
+QUICK_REPLIES = "quick"
 
 
 class CacheKey(NamedTuple):
@@ -94,6 +101,8 @@ def names_changed(event: Event) -> Iterable[str]:
             return _named("lead", (link.target_id for link in event.links))
         case ContactCreated() | ContactUpdated() | ContactDeleted():
             return _named("contact", (contact.id for contact in event.contacts))
+        case ContactMerged():
+            return _named("contact", (one.id for one in (event.contact, *event.gone)))
         case ContactRestored():
             return (f"contact:{event.contact.id}",)
         case _:
@@ -110,6 +119,8 @@ def _others_changed(event: Event) -> Iterable[str]:
             return (TAGS, f"tag:{event.tag_id}")
         case PipelineChanged():
             return (PIPELINES, f"pipeline:{event.pipeline.id}")
+        case QuickReplyCreated() | QuickReplyUpdated() | QuickReplyDeleted():
+            return (QUICK_REPLIES,)
         case AccountChanged():
             return (ACCOUNT,)
         case MembershipChanged():

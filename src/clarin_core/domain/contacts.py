@@ -1,6 +1,6 @@
 """Contacts: the people an account talks to, each with at most one live phone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,9 +9,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from clarin_core.domain.command import Age, Change, Command, Email, Name, Notes, Phone, ShortName
 from clarin_core.domain.entity import Perishable
 from clarin_core.domain.ids import ContactId, KommoId, TagId
+from clarin_core.domain.jid import Identity
 from clarin_core.domain.paging import PageQuery, SearchText
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.errors import Invalid
+
+_NOTES_MAX = 10_000
+_ABSORBED = (
+    "phone", "name", "last_name", "short_name", "custom_name", "push_name", "avatar_url", "email",
+    "company", "age", "source", "kommo_id",
+)  # fmt: skip
 
 
 class ContactDraft(Struct, kw_only=True, omit_defaults=True):
@@ -52,11 +59,37 @@ class Contact(ContactDraft, Perishable, kw_only=True, omit_defaults=True):
     updated_at: datetime
     version: int
     deleted_at: datetime | None = None
+    merged_into: ContactId | None = None
 
     def fill(self, values: Mapping[str, Any], *, at: datetime) -> tuple[str, ...]:
         """Set what is still empty (CT2, IM4) and return the names of those fields."""
         empty = {k: v for k, v in values.items() if v is not None and getattr(self, k) is None}
         return self.alter(empty, at=at)
+
+    def restore(self, at: datetime) -> None:
+        """Show it again, as somebody of its own."""
+        self.merged_into = None
+        super().restore(at)
+
+    def absorb(self, others: Sequence["Contact"], *, at: datetime) -> tuple[str, ...]:
+        """Take what others know and this one does not, and hide them (CT6).
+
+        Notes are joined as far as there is room; who must not be contacted under one name must
+        not be under any.
+        """
+        everybody = [self, *others]
+        known = {
+            field: next((v for one in everybody if (v := getattr(one, field)) is not None), None)
+            for field in _ABSORBED
+        }
+        for other in others:
+            other.alter({"deleted_at": at, "merged_into": self.id}, at=at)
+        notes = dict.fromkeys(one.notes for one in everybody if one.notes)
+        merged = {
+            "notes": "\n".join(notes)[:_NOTES_MAX] or None,
+            "do_not_contact": any(one.do_not_contact for one in everybody),
+        }
+        return self.alter(known | merged, at=at)
 
 
 class ContactView(Contact, kw_only=True, omit_defaults=True):
@@ -64,6 +97,17 @@ class ContactView(Contact, kw_only=True, omit_defaults=True):
 
     tags: list[str]
     tag_ids: list[TagId]
+
+
+class ContactIdentity(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A name by which WhatsApp knows a contact, or somebody who was only heard of.
+
+    `alias` is the value of the phone's identity behind a linked id, where that is known.
+    """
+
+    identity: Identity
+    contact_id: ContactId | None = None
+    alias: str | None = None
 
 
 class NewContact(Command, frozen=True, kw_only=True):
@@ -111,6 +155,19 @@ class ContactQuery(PageQuery, frozen=True, kw_only=True):
     has_phone: bool | UnsetType = UNSET
     is_group: bool | UnsetType = UNSET
     tag_ids: Annotated[frozenset[TagId], Meta(min_length=1, max_length=100)] | UnsetType = UNSET
+
+
+class ContactMerge(Command, frozen=True, kw_only=True):
+    """Contacts that are one person, and which of them stays."""
+
+    keep_id: ContactId
+    merge_ids: Annotated[frozenset[ContactId], Meta(min_length=1, max_length=50)]
+
+    def __post_init__(self) -> None:
+        """Raise Invalid for one that is to be merged into itself."""
+        super().__post_init__()
+        if self.keep_id in self.merge_ids:
+            raise Invalid("merge_ids", "holds the contact that stays")
 
 
 class ContactIds(Command, frozen=True, kw_only=True):

@@ -15,8 +15,11 @@ from clarin_core.domain.accounts import Account
 from clarin_core.domain.actor import Origin, Role
 from clarin_core.domain.command import Command
 from clarin_core.domain.contacts import Contact
+from clarin_core.domain.event_base import DomainEvent
 from clarin_core.domain.ids import ContactId, LeadId, PipelineId, TagId, UserId
 from clarin_core.domain.imports import ImportJob
+from clarin_core.domain.inbox_events import InboxEvent
+from clarin_core.domain.inbox_state import InboxState
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.tags import Tag, TagLink
@@ -30,143 +33,146 @@ class EventAction(Enum):
     DELETED = "deleted"
 
 
-class _Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="name"):
-    pass
-
-
-class LeadCreated(_Event, frozen=True, kw_only=True, tag="lead.created"):
+class LeadCreated(DomainEvent, frozen=True, kw_only=True, tag="lead.created"):
     """New leads, one or a batch."""
 
     leads: list[Lead]
 
 
-class LeadUpdated(_Event, frozen=True, kw_only=True, tag="lead.updated"):
+class LeadUpdated(DomainEvent, frozen=True, kw_only=True, tag="lead.updated"):
     """Leads with other values; `changed` names fields, those of the contact included."""
 
     leads: list[Lead]
     changed: list[str]
 
 
-class LeadMoved(_Event, frozen=True, kw_only=True, tag="lead.stage_moved"):
+class LeadMoved(DomainEvent, frozen=True, kw_only=True, tag="lead.stage_moved"):
     """Leads in another stage; `changed` names the fields that differ, empty for a batch."""
 
     leads: list[Lead]
     moves: list[StageMove]
-    changed: list[str] = []
+    changed: list[str] = field(default_factory=list)
 
 
-class LeadAssigned(_Event, frozen=True, kw_only=True, tag="lead.assigned"):
+class LeadAssigned(DomainEvent, frozen=True, kw_only=True, tag="lead.assigned"):
     """A lead with another owner; None is nobody."""
 
     lead: Lead
     before: UserId | None = None
 
 
-class LeadDeleted(_Event, frozen=True, kw_only=True, tag="lead.deleted"):
+class LeadDeleted(DomainEvent, frozen=True, kw_only=True, tag="lead.deleted"):
     """Hidden leads."""
 
     leads: list[Lead]
 
 
-class LeadRestored(_Event, frozen=True, kw_only=True, tag="lead.restored"):
+class LeadRestored(DomainEvent, frozen=True, kw_only=True, tag="lead.restored"):
     """A lead that is back."""
 
     lead: Lead
 
 
-class LeadTagged(_Event, frozen=True, kw_only=True, tag="lead.tagged"):
+class LeadTagged(DomainEvent, frozen=True, kw_only=True, tag="lead.tagged"):
     """Tags put on leads."""
 
     links: list[TagLink]
 
 
-class LeadUntagged(_Event, frozen=True, kw_only=True, tag="lead.untagged"):
+class LeadUntagged(DomainEvent, frozen=True, kw_only=True, tag="lead.untagged"):
     """Tags taken off leads."""
 
     links: list[TagLink]
 
 
-class ContactCreated(_Event, frozen=True, kw_only=True, tag="contact.created"):
+class ContactCreated(DomainEvent, frozen=True, kw_only=True, tag="contact.created"):
     """New contacts, one or a batch."""
 
     contacts: list[Contact]
 
 
-class ContactUpdated(_Event, frozen=True, kw_only=True, tag="contact.updated"):
+class ContactUpdated(DomainEvent, frozen=True, kw_only=True, tag="contact.updated"):
     """Contacts with other values."""
 
     contacts: list[Contact]
     changed: list[str]
 
 
-class ContactDeleted(_Event, frozen=True, kw_only=True, tag="contact.deleted"):
+class ContactDeleted(DomainEvent, frozen=True, kw_only=True, tag="contact.deleted"):
     """Hidden contacts."""
 
     contacts: list[Contact]
 
 
-class ContactRestored(_Event, frozen=True, kw_only=True, tag="contact.restored"):
+class ContactRestored(DomainEvent, frozen=True, kw_only=True, tag="contact.restored"):
     """A contact that is back."""
 
     contact: Contact
 
 
-class ContactTagged(_Event, frozen=True, kw_only=True, tag="contact.tagged"):
+class ContactMerged(DomainEvent, frozen=True, kw_only=True, tag="contact.merged"):
+    """A contact that has all of some others now, which are hidden (CT6)."""
+
+    contact: Contact
+    gone: list[Contact]
+
+
+class ContactTagged(DomainEvent, frozen=True, kw_only=True, tag="contact.tagged"):
     """Tags put on contacts."""
 
     links: list[TagLink]
 
 
-class ContactUntagged(_Event, frozen=True, kw_only=True, tag="contact.untagged"):
+class ContactUntagged(DomainEvent, frozen=True, kw_only=True, tag="contact.untagged"):
     """Tags taken off contacts."""
 
     links: list[TagLink]
 
 
-class TagCreated(_Event, frozen=True, kw_only=True, tag="tag.created"):
+class TagCreated(DomainEvent, frozen=True, kw_only=True, tag="tag.created"):
     """New tags."""
 
     tags: list[Tag]
 
 
-class TagRenamed(_Event, frozen=True, kw_only=True, tag="tag.renamed"):
+class TagRenamed(DomainEvent, frozen=True, kw_only=True, tag="tag.renamed"):
     """A tag with another name or colour."""
 
     tag: Tag
 
 
-class TagDeleted(_Event, frozen=True, kw_only=True, tag="tag.deleted"):
+class TagDeleted(DomainEvent, frozen=True, kw_only=True, tag="tag.deleted"):
     """A tag that is gone, with its links (TG3)."""
 
     tag_id: TagId
 
 
-class PipelineChanged(_Event, frozen=True, kw_only=True, tag="pipeline.changed"):
+class PipelineChanged(DomainEvent, frozen=True, kw_only=True, tag="pipeline.changed"):
     """A pipeline as it is after the change, or was before its deletion."""
 
     action: EventAction
     pipeline: Pipeline
 
 
-class ImportAdvanced(_Event, frozen=True, kw_only=True, tag="import.advanced"):
+class ImportAdvanced(DomainEvent, frozen=True, kw_only=True, tag="import.advanced"):
     """An import that goes on."""
 
     job: ImportJob
 
 
-class ImportFinished(_Event, frozen=True, kw_only=True, tag="import.finished"):
+class ImportFinished(DomainEvent, frozen=True, kw_only=True, tag="import.finished"):
     """An import that came to its end, well or not."""
 
     job: ImportJob
 
 
-class AccountChanged(_Event, frozen=True, kw_only=True, tag="account.changed"):
+class AccountChanged(DomainEvent, frozen=True, kw_only=True, tag="account.changed"):
     """The account as it is now; the first event of every account."""
 
     account: Account
 
 
-class MembershipChanged(_Event, frozen=True, kw_only=True, tag="membership.changed"):
+class MembershipChanged(DomainEvent, frozen=True, kw_only=True, tag="membership.changed"):
     """A user's role here, or None when the user may no longer work here."""
 
     user_id: UserId
@@ -177,9 +183,10 @@ Event = (
     LeadCreated | LeadUpdated | LeadMoved | LeadAssigned | LeadDeleted | LeadRestored
     | LeadTagged | LeadUntagged
     | ContactCreated | ContactUpdated | ContactDeleted | ContactRestored
-    | ContactTagged | ContactUntagged
+    | ContactMerged | ContactTagged | ContactUntagged
     | TagCreated | TagRenamed | TagDeleted
     | PipelineChanged | ImportAdvanced | ImportFinished | AccountChanged | MembershipChanged
+    | InboxEvent
 )  # fmt: skip
 
 
@@ -231,6 +238,7 @@ class EventPage(Struct, frozen=True, kw_only=True):
 class State(Struct, kw_only=True):
     """What the events of one account add up to; deleted leads and contacts included."""
 
+    inbox: InboxState = field(default_factory=InboxState)
     leads: dict[LeadId, Lead] = field(default_factory=dict)
     contacts: dict[ContactId, Contact] = field(default_factory=dict)
     tags: dict[TagId, Tag] = field(default_factory=dict)
@@ -255,6 +263,8 @@ def _apply(state: State, event: Event) -> None:
             state.leads[event.lead.id] = event.lead
         case ContactCreated() | ContactUpdated() | ContactDeleted():
             state.contacts |= {contact.id: contact for contact in event.contacts}
+        case ContactMerged():
+            state.contacts |= {one.id: one for one in (event.contact, *event.gone)}
         case ContactRestored():
             state.contacts[event.contact.id] = event.contact
         case PipelineChanged():
@@ -284,7 +294,7 @@ def _apply_tags(state: State, event: Event) -> None:
 
 def _remove_tag(state: State, tag_id: TagId) -> None:
     del state.tags[tag_id]
-    for links in (state.lead_tags, state.contact_tags):
+    for links in (state.lead_tags, state.contact_tags, state.inbox.chat_tags):
         links -= {link for link in links if link.tag_id == tag_id}
 
 
@@ -298,3 +308,5 @@ def _apply_links(state: State, event: Event) -> None:
             state.contact_tags |= set(event.links)
         case ContactUntagged():
             state.contact_tags -= set(event.links)
+        case _ if isinstance(event, InboxEvent):
+            state.inbox.apply(event)

@@ -1,4 +1,4 @@
-"""Tags: labels on leads and contacts, unique by name without regard to case."""
+"""Tags: labels on leads, contacts and chats, unique by name without regard to case."""
 
 from collections.abc import Iterable
 from enum import Enum
@@ -33,6 +33,7 @@ class TagTarget(Enum):
 
     LEAD = "lead"
     CONTACT = "contact"
+    CHAT = "chat"
 
 
 class Tag(Entity, kw_only=True, omit_defaults=True):
@@ -46,7 +47,7 @@ class Tag(Entity, kw_only=True, omit_defaults=True):
 
 
 class TagLink(Struct, frozen=True, kw_only=True, order=True):
-    """One tag on one lead or contact."""
+    """One tag on one lead, contact or chat."""
 
     target_id: int
     tag_id: TagId
@@ -84,7 +85,7 @@ class TagQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class TagAssignment(Command, frozen=True, kw_only=True):
-    """Tags to put on, or take off, one lead or contact."""
+    """Tags to put on, or take off, one lead, contact or chat."""
 
     entity_type: TagTarget
     entity_id: _TargetId

@@ -39,7 +39,10 @@ class Accounts(Protocol):
         ...
 
     async def remove(self, account_id: AccountId) -> None:
-        """Remove an account; raises Conflict `invalid_state` while users or leads are in it."""
+        """Remove an account.
+
+        Raises Conflict `invalid_state` while users, leads or devices are in it.
+        """
         ...
 
 

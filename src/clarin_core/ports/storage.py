@@ -9,6 +9,7 @@ from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
+from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
@@ -40,6 +41,11 @@ class Storage(Protocol):
 
     def directory(self, origin: Origin = SYSTEM) -> AbstractAsyncContextManager[Directory]:
         """Open a transaction above accounts, for sign-in and administration only."""
+        ...
+
+    @property
+    def leases(self) -> DeviceLeases:
+        """Who acts for which device, over all accounts; costs nothing."""
         ...
 
     async def standing(

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from clarin_core.domain.accounts import Account, Membership
-from clarin_core.domain.contacts import Contact, ContactDraft
+from clarin_core.domain.contacts import Contact, ContactDraft, ContactIdentity
 from clarin_core.domain.idempotency import Repeatable, StoredAnswer
 from clarin_core.domain.ids import (
     ContactId,
@@ -24,6 +24,7 @@ from clarin_core.domain.ids import (
     UserId,
 )
 from clarin_core.domain.imports import ImportDraft, ImportJob, RowOutcome
+from clarin_core.domain.jid import Identity
 from clarin_core.domain.leads import Lead, LeadDraft, StageMove
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline
 from clarin_core.domain.tags import NewTag, Tag, TagLink, TagOrigin, TagTarget
@@ -115,6 +116,27 @@ class ContactStore(Protocol):
         """
         ...
 
+    async def identities(
+        self, identities: Collection[Identity], *, at: datetime
+    ) -> dict[Identity, ContactIdentity]:
+        """Return what is known of each identity, locked.
+
+        One that nobody had is kept from now on, without a contact. Two transactions that ask for
+        it at the same time come one after the other, so that they do not both make a contact.
+        """
+        ...
+
+    async def identities_of(self, contact_ids: Collection[ContactId]) -> list[ContactIdentity]:
+        """Return the identities of some contacts, deleted ones included, locked."""
+        ...
+
+    async def put_identities(self, rows: Collection[ContactIdentity]) -> None:
+        """Store changed identities that this transaction got.
+
+        Raises NotFound for a contact of another account.
+        """
+        ...
+
 
 class PipelineStore(Protocol):
     """The pipelines of one account, each with its stages."""
@@ -191,6 +213,10 @@ class TagStore(Protocol):
 
     async def remove(self, tag_id: TagId) -> None:
         """Remove a tag and its links, nothing else (TG3)."""
+        ...
+
+    async def links(self, target: TagTarget, target_ids: Collection[int]) -> list[TagLink]:
+        """Return the links of some targets, deleted ones included, sorted."""
         ...
 
     async def link(

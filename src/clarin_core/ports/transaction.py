@@ -3,6 +3,14 @@
 from typing import Protocol
 
 from clarin_core.domain.events import Event
+from clarin_core.ports.inbox import (
+    ChatStore,
+    DeviceStore,
+    MediaStore,
+    MessageStore,
+    OutboxStore,
+    QuickReplyStore,
+)
 from clarin_core.ports.stores import (
     AccountStore,
     ContactStore,
@@ -20,12 +28,18 @@ class Transaction(Protocol):
     """One account's rows and events, all or nothing."""
 
     account: AccountStore
+    chats: ChatStore
     contacts: ContactStore
+    devices: DeviceStore
     idempotency: IdempotencyStore
     imports: ImportStore
     leads: LeadStore
+    media: MediaStore
     members: MemberStore
+    messages: MessageStore
+    outbox: OutboxStore
     pipelines: PipelineStore
+    quick_replies: QuickReplyStore
     tags: TagStore
 
     @property

@@ -3,9 +3,21 @@
 from typing import Protocol
 
 from clarin_core.domain.accounts import Account
-from clarin_core.domain.contacts import ContactQuery, ContactView
+from clarin_core.domain.chats import ChatQuery, ChatView
+from clarin_core.domain.contacts import ContactIdentity, ContactQuery, ContactView
+from clarin_core.domain.devices import Device, DeviceQuery
 from clarin_core.domain.events import EventPage, EventQuery, Position
-from clarin_core.domain.ids import ContactId, ImportId, LeadId, PipelineId, StageId
+from clarin_core.domain.ids import (
+    ChatId,
+    ContactId,
+    DeviceId,
+    ImportId,
+    LeadId,
+    MediaId,
+    MessageId,
+    PipelineId,
+    StageId,
+)
 from clarin_core.domain.imports import ImportJob, ImportQuery, OutcomeQuery, RowOutcome
 from clarin_core.domain.leads import (
     LeadFilter,
@@ -15,9 +27,12 @@ from clarin_core.domain.leads import (
     StageLeadQuery,
     StageMove,
 )
+from clarin_core.domain.media import Media
 from clarin_core.domain.members import Member, MemberQuery
+from clarin_core.domain.messages import MessageQuery, MessageView
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import Pipeline
+from clarin_core.domain.quick_replies import QuickReply, QuickReplyQuery
 from clarin_core.domain.stats import Stats
 from clarin_core.domain.tags import Tag, TagQuery, TagTarget
 
@@ -58,6 +73,33 @@ class Views(Protocol):
         """Return a page of contacts, newest first."""
         ...
 
+    async def chat(self, chat_id: ChatId) -> ChatView:
+        """Return a live chat; raises NotFound."""
+        ...
+
+    async def chats(self, query: ChatQuery) -> Page[ChatView]:
+        """Return a page of the inbox: live chats, pinned ones first, then by `active_at`."""
+        ...
+
+    async def messages(self, chat_id: ChatId, query: MessageQuery) -> Page[MessageView]:
+        """Return a page of a live chat's messages, newest first (CH5); raises NotFound.
+
+        What lies at or before the place where the chat was cleared is hidden (CH18).
+        """
+        ...
+
+    async def message(self, message_id: MessageId) -> MessageView:
+        """Return a message that its chat's list shows; raises NotFound."""
+        ...
+
+    async def media(self, media_id: MediaId) -> Media:
+        """Return what is known of a file; raises NotFound."""
+        ...
+
+    async def contact_identities(self, contact_id: ContactId) -> list[ContactIdentity]:
+        """Return by what WhatsApp knows a live contact, by kind and value; raises NotFound."""
+        ...
+
     async def pipelines(self, query: PageQuery) -> Page[Pipeline]:
         """Return pipelines with their stages by position and id."""
         ...
@@ -71,7 +113,19 @@ class Views(Protocol):
         ...
 
     async def tags_of(self, target: TagTarget, target_id: int) -> list[Tag]:
-        """Return the tags of a live lead or contact by name; raises NotFound."""
+        """Return the tags of a live lead, contact or chat by name; raises NotFound."""
+        ...
+
+    async def quick_replies(self, query: QuickReplyQuery) -> Page[QuickReply]:
+        """Return quick replies by shortcut without regard to case."""
+        ...
+
+    async def device(self, device_id: DeviceId) -> Device:
+        """Return a device; raises NotFound."""
+        ...
+
+    async def devices(self, query: DeviceQuery) -> Page[Device]:
+        """Return devices by id."""
         ...
 
     async def members(self, query: MemberQuery) -> Page[Member]:

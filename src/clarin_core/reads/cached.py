@@ -1,9 +1,9 @@
 """Reads that are kept: a storage in front of a storage, which nobody has to know of.
 
-What is read often and changes rarely is kept as bytes: leads by id, lists of pipelines and of
-tags, and whether a sign-in still counts. `freshness` says when a kept read counts, `flights`
-that many readers of one thing cost one read. Caches are asked in order, the nearest first; what
-is found in one is put into those before it.
+What is read often and changes rarely is kept as bytes: leads by id, lists of pipelines, of tags
+and of quick replies, and whether a sign-in still counts. `freshness` says when a kept read counts,
+`flights` that many readers of one thing cost one read. Caches are asked in order, the nearest
+first; what is found in one is put into those before it.
 """
 
 from collections import OrderedDict
@@ -20,6 +20,7 @@ from clarin_core.domain.accounts import Standing
 from clarin_core.domain.cache import (
     ACCOUNT,
     PIPELINES,
+    QUICK_REPLIES,
     TAGS,
     CacheKey,
     Entry,
@@ -31,6 +32,7 @@ from clarin_core.domain.ids import AccountId, LeadId, SessionId, UserId
 from clarin_core.domain.leads import LeadView
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import Pipeline
+from clarin_core.domain.quick_replies import QuickReply, QuickReplyQuery
 from clarin_core.domain.tags import Tag, TagQuery
 from clarin_core.ports.cache import Cache
 from clarin_core.ports.event_publisher import EventPublisher, Hint, Missed, UserChanged
@@ -49,6 +51,7 @@ _encode = msgspec.json.Encoder().encode
 _lead = msgspec.json.Decoder(LeadView).decode
 _pipelines = msgspec.json.Decoder(Page[Pipeline]).decode
 _tags = msgspec.json.Decoder(Page[Tag]).decode
+_quick_replies = msgspec.json.Decoder(Page[QuickReply]).decode
 
 
 def _digest(value: object) -> str:
@@ -60,7 +63,7 @@ def shapes_of(*types: object) -> str:
     return _digest(msgspec.json.schema_components(types))
 
 
-SHAPES = shapes_of(Entry, LeadView, Page[Pipeline], Page[Tag])
+SHAPES = shapes_of(Entry, LeadView, Page[Pipeline], Page[Tag], Page[QuickReply])
 """Names the shapes of all that is kept: versions with other ones shall not share a cache."""
 
 T = TypeVar("T")
@@ -250,6 +253,16 @@ class CachedViews(_Rest[Views]):
             return (TAGS,), _encode(await self._inner.tags(query))
 
         return await self._through.read(self._key(TAGS, query), _tags, load)
+
+    async def quick_replies(self, query: QuickReplyQuery) -> Page[QuickReply]:
+        """Return quick replies by shortcut; what a search finds is not kept."""
+        if query.search is not UNSET:
+            return await self._inner.quick_replies(query)
+
+        async def load() -> Read:
+            return (QUICK_REPLIES,), _encode(await self._inner.quick_replies(query))
+
+        return await self._through.read(self._key(QUICK_REPLIES, query), _quick_replies, load)
 
     def _key(self, kind: str, query: PageQuery) -> CacheKey:
         if query == type(query)():

@@ -14,6 +14,7 @@ from clarin_core.testing.cache import CacheContract
 from clarin_core.testing.contract import Capability, Contract, law
 from clarin_core.testing.event_publisher import EventPublisherContract
 from clarin_core.testing.limiter import LimiterContract
+from clarin_core.testing.messaging import MessagingContract
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.storage import StorageContract
 from clarin_core.testing.tenants import Tenant
@@ -24,6 +25,7 @@ __all__ = [
     "Contract",
     "EventPublisherContract",
     "LimiterContract",
+    "MessagingContract",
     "RecordingPublisher",
     "StorageContract",
     "Tenant",

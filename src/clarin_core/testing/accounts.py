@@ -89,12 +89,13 @@ class AccountLaws(Contract):
             assert await directory.users.secret(user.username) is None
 
     @law()
-    async def test_an_account_with_people_or_leads_stays(self, account: Tenant) -> None:
+    async def test_an_account_with_people_leads_or_devices_stays(self, account: Tenant) -> None:
         """Section 3.1: it can be removed when it is empty."""
         await account.add_lead()
-        hired, empty = await account.stranger(), await account.stranger()
+        hired, linked, empty = [await account.stranger() for _ in range(3)]
         await hired.hire()
-        for busy in (account, hired):
+        await linked.add_device()
+        for busy in (account, hired, linked):
             with pytest.raises(Conflict) as caught:
                 await remove(self.storage, busy.id)
             assert caught.value.code == "invalid_state"

@@ -160,6 +160,17 @@ class ContactLaws(Contract):
         assert (await account.views.contact(contact.id)).version == contact.version + 2
 
     @law()
+    async def test_a_contact_remembers_into_whom_it_was_merged(self, account: Tenant) -> None:
+        """CT6: and frees its phone for that one."""
+        kept, gone = await account.add_contact(name="Ana"), await account.add_contact(phone=PHONE)
+        gone.alter({"deleted_at": LATER, "merged_into": kept.id}, at=LATER)
+        kept.alter({"phone": PHONE}, at=LATER)
+        await save(account, gone)
+        await save(account, kept)
+        async with account.begin() as tx:
+            assert await tx.contacts.get_many([kept.id, gone.id]) == [kept, gone]
+
+    @law()
     async def test_people_without_a_phone_are_found_by_name(self, account: Tenant) -> None:
         """IM3: a repeated import finds whom it made, the oldest of each name, by `fold`."""
         oldest = await account.add_contact(

@@ -9,10 +9,12 @@ from msgspec.structs import asdict, replace
 from clarin_core.domain.accounts import Account, Plan
 from clarin_core.domain.actor import Role
 from clarin_core.domain.contacts import Contact
+from clarin_core.domain.devices import Device, PairingCode
 from clarin_core.domain.events import (
     AccountChanged,
     ContactCreated,
     ContactDeleted,
+    ContactMerged,
     ContactRestored,
     ContactTagged,
     ContactUntagged,
@@ -37,12 +39,24 @@ from clarin_core.domain.events import (
 )
 from clarin_core.domain.ids import ID_MAX, PipelineId, StageId
 from clarin_core.domain.imports import ImportCounts, ImportJob, ImportState
+from clarin_core.domain.inbox_events import (
+    DeviceCodeShown,
+    DeviceCreated,
+    DeviceDeleted,
+    DeviceUpdated,
+    QuickReplyCreated,
+    QuickReplyDeleted,
+    QuickReplyUpdated,
+)
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.pipelines import NewPipeline, Pipeline, Stage
+from clarin_core.domain.quick_replies import QuickReply
 from clarin_core.domain.tags import Tag, TagLink, TagOrigin
+from clarin_core.testing.inbox_entities import inbox_events
 from clarin_core.testing.strategies import (
     colors,
     contact_drafts,
+    device_values,
     import_drafts,
     instants,
     kommo_ids,
@@ -50,6 +64,7 @@ from clarin_core.testing.strategies import (
     maybe,
     names,
     new_pipelines,
+    new_quick_replies,
     tag_names,
 )
 from clarin_core.testing.tenants import NOON
@@ -108,9 +123,26 @@ def accounts() -> SearchStrategy[Account]:
     )  # fmt: skip
 
 
+def devices() -> SearchStrategy[Device]:
+    """Devices in any state."""
+    return st.builds(
+        lambda values, **fields: Device(**values, **fields), device_values(), **_life()
+    )
+
+
+def quick_replies() -> SearchStrategy[QuickReply]:
+    """Quick replies."""
+    return st.builds(
+        lambda new, **fields: QuickReply(**asdict(new), **fields), new_quick_replies(), **_life()
+    )
+
+
 def events() -> SearchStrategy[Event]:
     """Every kind of event."""
-    return st.one_of(_events_of_leads(), _events_of_contacts(), _events_of_others())
+    return st.one_of(
+        _events_of_leads(), _events_of_contacts(), _events_of_others(), _events_of_the_inbox(),
+        inbox_events(),
+    )  # fmt: skip
 
 
 def _events_of_leads() -> SearchStrategy[Event]:
@@ -133,6 +165,7 @@ def _events_of_contacts() -> SearchStrategy[Event]:
         st.builds(ContactCreated, contacts=some),
         st.builds(ContactUpdated, contacts=some, changed=changed),
         st.builds(ContactDeleted, contacts=some),
+        st.builds(ContactMerged, contact=contacts(), gone=some),
         st.builds(ContactRestored, contact=contacts()),
         st.builds(ContactTagged, links=links),
         st.builds(ContactUntagged, links=links),
@@ -149,6 +182,21 @@ def _events_of_others() -> SearchStrategy[Event]:
         st.builds(ImportFinished, job=import_jobs()),
         st.builds(AccountChanged, account=accounts()),
         st.builds(MembershipChanged, user_id=ids(), role=maybe(st.sampled_from(Role))),
+    )
+
+
+def _events_of_the_inbox() -> SearchStrategy[Event]:
+    codes = st.builds(
+        PairingCode, device_id=ids(), code=names(), is_qr=st.booleans(), expires_at=instants()
+    )
+    return st.one_of(
+        st.builds(DeviceCreated, device=devices()),
+        st.builds(DeviceUpdated, device=devices(), changed=_some(st.just("status"))),
+        st.builds(DeviceDeleted, device_id=ids()),
+        st.builds(DeviceCodeShown, code=codes),
+        st.builds(QuickReplyCreated, quick_reply=quick_replies()),
+        st.builds(QuickReplyUpdated, quick_reply=quick_replies()),
+        st.builds(QuickReplyDeleted, quick_reply_id=ids()),
     )
 
 

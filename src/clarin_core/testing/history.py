@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.contacts import Contact, ContactQuery, ContactView
+from clarin_core.domain.devices import DeviceQuery
 from clarin_core.domain.events import Event, EventAction, PipelineChanged, State, replay
+from clarin_core.domain.inbox_state import InboxState
 from clarin_core.domain.leads import Lead, LeadQuery, LeadView
 from clarin_core.domain.paging import PageQuery
+from clarin_core.domain.quick_replies import QuickReplyQuery
 from clarin_core.domain.tags import TagLink, TagQuery
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Contract, law
@@ -114,7 +117,13 @@ class Life:
         async with self.account.begin() as tx:
             known = await tx.contacts.get_many(list(self.state.contacts))
         hidden = [contact for contact in known if contact.deleted_at is not None]
+        replies = (await views.quick_replies(QuickReplyQuery(limit=200))).data
+        devices = (await views.devices(DeviceQuery(limit=200))).data
         return State(
+            inbox=InboxState(
+                devices={one.id: one for one in devices},
+                quick_replies={one.id: one for one in replies},
+            ),
             leads={one.id: _without(one, Lead) for one in live + deleted},
             contacts={one.id: _without(one, Contact) for one in contacts}
             | {one.id: one for one in hidden},

@@ -7,14 +7,20 @@ from typing import Any
 
 from msgspec import UNSET
 
+from clarin_core.domain.chats import Chat, ChatQuery
 from clarin_core.domain.contacts import ContactDraft, ContactQuery
+from clarin_core.domain.devices import DeviceQuery
 from clarin_core.domain.events import EventAction, PipelineChanged, TagCreated
 from clarin_core.domain.ids import ImportId, LeadId
 from clarin_core.domain.imports import ImportQuery, OutcomeQuery, RowOutcome, RowResult
+from clarin_core.domain.inbox_events import QuickReplyCreated
 from clarin_core.domain.leads import LeadQuery, LeadSort, StageLeadQuery, StageMove
 from clarin_core.domain.members import MemberQuery
+from clarin_core.domain.messages import MessageQuery, MessageView
 from clarin_core.domain.paging import Page, Paged, PageQuery
+from clarin_core.domain.quick_replies import QuickReplyQuery
 from clarin_core.domain.tags import TagQuery
+from clarin_core.testing.inbox import Inbox, inbox_of, somebody
 from clarin_core.testing.leads import first_place
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft
 
@@ -72,6 +78,22 @@ async def _grow_contacts(account: Tenant, count: int) -> None:
     await account.add_contacts(*[ContactDraft(name="Ana")] * count)
 
 
+async def _grow_chats(account: Tenant, count: int) -> None:
+    inbox = await inbox_of(account)
+    chats = await inbox.open(*map(somebody, range(count)))
+    for place, chat in enumerate(chats):
+        said = {"last_message_at": LATER, "last_message_id": 1} if place % 3 else {}
+        chat.alter({"is_pinned": place % 2 == 0, **said}, at=LATER)
+    await inbox.save(*chats)
+
+
+async def _grow_messages(account: Tenant, count: int) -> None:
+    chat = await _first_chat(account)
+    inbox = Inbox(account, chat.device_id)
+    times = [NOON if number % 2 else LATER for number in range(count)]
+    await inbox.say(*(inbox.said(chat, sent_at=at) for at in times))
+
+
 async def _grow_tags(account: Tenant, count: int) -> None:
     known = len((await account.views.tags(TagQuery(limit=200))).data)
     names = [f"{'zaÑ'[n % 3]} {n}" for n in range(known, known + count)]
@@ -83,6 +105,18 @@ async def _grow_pipelines(account: Tenant, count: int) -> None:
     for number in range(known, known + count):
         made = await account.add_pipeline(f"Embudo {number}", "Uno", "Dos")
         await account.emit(PipelineChanged(action=EventAction.CREATED, pipeline=made))
+
+
+async def _grow_quick_replies(account: Tenant, count: int) -> None:
+    known = len((await account.views.quick_replies(QuickReplyQuery(limit=200))).data)
+    for number in range(known, known + count):
+        made = await account.add_quick_reply(f"{'zaÑ'[number % 3]}{number}")
+        await account.emit(QuickReplyCreated(quick_reply=made))
+
+
+async def _grow_devices(account: Tenant, count: int) -> None:
+    for _ in range(count):
+        await account.add_device()
 
 
 async def _grow_imports(account: Tenant, count: int) -> None:
@@ -121,8 +155,17 @@ async def _read_history(account: Tenant, query: PageQuery) -> Page[StageMove]:
     return await account.views.lead_history(await _first_lead(account), query)
 
 
+async def _read_messages(account: Tenant, query: MessageQuery) -> Page[MessageView]:
+    return await account.views.messages((await _first_chat(account)).id, query)
+
+
 async def _read_outcomes(account: Tenant, query: OutcomeQuery) -> Page[RowOutcome]:
     return await account.views.import_outcomes(await _first_import(account), query)
+
+
+async def _first_chat(account: Tenant) -> Chat:
+    chats = (await account.views.chats(ChatQuery())).data
+    return chats[0] if chats else await (await inbox_of(account)).open_one()
 
 
 async def _first_lead(account: Tenant) -> LeadId:
@@ -138,12 +181,14 @@ LEADS = Listing("leads", LeadQuery, _grow_leads, lambda account, q: account.view
 OF_ONE = (
     Listing("lead history", PageQuery, _grow_history, _read_history),
     Listing("import outcomes", OutcomeQuery, _grow_outcomes, _read_outcomes),
+    Listing("messages", MessageQuery, _grow_messages, _read_messages),
 )
-"""Lists of the account's first lead and its first import."""
+"""Lists of the account's first lead, its first import and its first chat."""
 
 BATCHED = (
     LEADS,
     Listing("contacts", ContactQuery, _grow_contacts, lambda one, q: one.views.contacts(q)),
+    Listing("chats", ChatQuery, _grow_chats, lambda one, q: one.views.chats(q)),
     Listing("tags", TagQuery, _grow_tags, lambda one, q: one.views.tags(q)),
     *OF_ONE,
 )
@@ -158,6 +203,11 @@ LISTINGS = (
         lambda one, q: one.views.leads_by_stage(one.stages[0], q),
     ),
     Listing("pipelines", PageQuery, _grow_pipelines, lambda one, q: one.views.pipelines(q)),
+    Listing("devices", DeviceQuery, _grow_devices, lambda one, q: one.views.devices(q)),
+    Listing(
+        "quick replies", QuickReplyQuery, _grow_quick_replies,
+        lambda one, q: one.views.quick_replies(q),
+    ),
     Listing("imports", ImportQuery, _grow_imports, lambda one, q: one.views.imports(q)),
     Listing("members", MemberQuery, _grow_members, lambda one, q: one.views.members(q)),
 )  # fmt: skip

@@ -14,9 +14,10 @@ from clarin_core.ports.storage import EVENTS_KEPT_MAX
 from clarin_core.testing.contract import Contract, law
 from clarin_core.testing.events import gone
 from clarin_core.testing.idempotency import DONE, a_request
+from clarin_core.testing.inbox import inbox_of
 from clarin_core.testing.leads import move
 from clarin_core.testing.sign_in import add_ticket, sign_in
-from clarin_core.testing.tenants import NOON, Tenant, draft, links_of
+from clarin_core.testing.tenants import NOON, Tenant, draft, lid, links_of
 
 LONG_AGO = datetime(2001, 1, 1, tzinfo=NOON.tzinfo)
 DAY = timedelta(days=1)
@@ -36,6 +37,10 @@ class PurgeLaws(Contract):
         await move(account, old.id, 1)
         for lead, at in ((old, LONG_AGO), (new, LONG_AGO + 2 * DAY)):
             await account.delete_lead(lead.id, at=at)
+        for contact, name in ((past, "1"), (present, "2")):
+            await account.identify(contact, lid(name))
+        async with account.begin() as tx:
+            await tx.contacts.save([replace(present, merged_into=past.id)])
         for contact, at in ((past, LONG_AGO), (present, LONG_AGO + 2 * DAY)):
             await account.delete_contact(contact, at=at)
         await self._purge(deleted_before=LONG_AGO + DAY)
@@ -43,7 +48,10 @@ class PurgeLaws(Contract):
         assert await account.lead_ids() == [live.id]
         async with account.begin() as tx:
             people = await tx.contacts.get_many([past.id, present.id])
-            assert [one.id for one in people] == [present.id]
+            assert [(one.id, one.merged_into) for one in people] == [(present.id, None)]
+            known = await tx.contacts.identities([lid("1"), lid("2")], at=NOON)
+            assert known[lid("1")].contact_id is None
+            assert known[lid("2")].contact_id == present.id
             with pytest.raises(NotFound):
                 await tx.leads.get(old.id, deleted=True)
         assert (await account.add_lead()).id > live.id
@@ -57,6 +65,21 @@ class PurgeLaws(Contract):
         before = await account.picture()
         await self._purge(deleted_before=LONG_AGO + DAY)
         assert await account.picture() == before
+
+    @law()
+    async def test_a_contact_stays_while_something_shows_it(self, account: Tenant) -> None:
+        """SD1: a lead or a chat, a deleted chat, too, still says whom it is with."""
+        ana, eva = await account.add_contacts(*map(named, ("Ana", "Eva")))
+        inbox = await inbox_of(account)
+        chat = await inbox.open_one(contact_id=ana.id)
+        await account.add_lead(contact_id=eva.id)
+        for contact in (ana, eva):
+            await account.delete_contact(contact, at=LONG_AGO)
+        await inbox.delete(chat)
+        await self._purge(deleted_before=LONG_AGO + DAY)
+        async with account.begin() as tx:
+            people = await tx.contacts.get_many([ana.id, eva.id])
+        assert [one.id for one in people] == [ana.id, eva.id]
 
     @law()
     async def test_a_log_is_trimmed_from_its_beginning(self, account: Tenant) -> None:

@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clarin_core.domain.contacts import ContactDraft
 from clarin_core.domain.events import EventQuery
 from clarin_core.domain.ids import ContactId, ImportId, KommoId, LeadId, SessionId, TagId, UserId
 from clarin_core.domain.imports import RowOutcome, RowResult
+from clarin_core.domain.jid import Identity
 from clarin_core.domain.leads import LeadFilter, StageMove
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.tags import Tag, TagOrigin, TagTarget
@@ -17,9 +20,10 @@ from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_core.testing.contract import Capability, Contract, CountsStatements, law
 from clarin_core.testing.events import gone
+from clarin_core.testing.inbox_batches import INBOX_BATCHES, gather_inbox
 from clarin_core.testing.listings import LISTINGS, OF_ONE, Listing
 from clarin_core.testing.tenancy import VIEWS, furnish
-from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, links_of
+from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, lid, links_of
 
 TWO, MANY = 2, 40
 OF_ACCOUNT = [listing for listing in LISTINGS if listing not in OF_ONE]
@@ -65,6 +69,10 @@ BATCHES: Mapping[str, Batch] = {
     "leads in stages": lambda tx, crowd, n: tx.leads.in_stages(crowd.account.stages, limit=n),
     "new contacts": lambda tx, crowd, n: tx.contacts.claim(_people(n, known=False), at=NOON),
     "known contacts": lambda tx, crowd, n: tx.contacts.claim(_people(n, known=True), at=NOON),
+    "new identities": lambda tx, crowd, n: tx.contacts.identities(_lids(n), at=NOON),
+    "put identities": lambda tx, crowd, n: _put_identities(tx, crowd.people[0], n),
+    "identities of contacts": lambda tx, crowd, n: tx.contacts.identities_of(crowd.people[:n]),
+    "links": lambda tx, crowd, n: tx.tags.links(TagTarget.LEAD, crowd.leads[:n]),
     "save contacts": lambda tx, crowd, n: _save_contacts(tx, crowd.people[:n]),
     "people by name": lambda tx, crowd, n: tx.contacts.phoneless(_words(n), source="csv_import"),
     "claim tags": lambda tx, crowd, n: tx.tags.claim(_words(n), origin=TagOrigin.LOCAL, at=NOON),
@@ -116,6 +124,19 @@ class StatementLaws(Contract):
             assert await self._cost(self.storage.positions([account.id] * size)) == 1
             assert await self._cost(self.storage.standings(keys, at=NOON)) == 1
 
+    @law(needs=Capability.COUNTING)
+    async def test_a_step_with_a_lease_is_one_statement(self, account: Tenant) -> None:
+        """Reliability 2.7: what is done every few seconds for each device costs little."""
+        device, leases = await account.add_device(), self.storage.leases
+        lease = await leases.lease(account.key_of(device), "a", timedelta(hours=1))
+        assert lease is not None
+        assert await self._cost(leases.wanted()) == 1
+        assert await self._cost(leases.renew(lease, timedelta(hours=1))) == 1
+        async with account.begin() as tx:
+            assert await self._cost(tx.devices.hold(device.id, lease.token)) == 1
+        assert await self._cost(leases.release(lease)) == 1
+        assert await self._cost(leases.lease(lease.key, "b", timedelta(hours=1))) == 1
+
     @pytest.mark.parametrize("name", BATCHES)
     @law(needs=Capability.COUNTING)
     async def test_a_batch_costs_no_more_than_two_rows(self, account: Tenant, name: str) -> None:
@@ -126,6 +147,19 @@ class StatementLaws(Contract):
             for crowd, size in zip(crowds, (TWO, MANY), strict=True)
         ]
         assert many <= few
+
+    @pytest.mark.parametrize("name", INBOX_BATCHES)
+    @law(needs=Capability.COUNTING)
+    async def test_a_batch_of_an_inbox_costs_no_more_than_two_rows(
+        self, account: Tenant, name: str
+    ) -> None:
+        """Ports: batches cost a constant number of statements."""
+        costs = []
+        for tenant, size in ((account, TWO), (await account.stranger(), MANY)):
+            crowd = await gather_inbox(tenant, MANY)
+            async with tenant.begin() as tx:
+                costs.append(await self._cost(INBOX_BATCHES[name](tx, crowd, size)))
+        assert costs[1] <= costs[0]
 
     async def _cost(self, work: Awaitable[Any]) -> int:
         counter = self.storage
@@ -168,6 +202,16 @@ async def _emit(tx: Transaction, size: int) -> None:
 def _people(size: int, *, known: bool) -> list[ContactDraft]:
     kind = "+5191000" if known else "+5192000"
     return [ContactDraft(phone=PhoneNumber(f"{kind}{number:04}")) for number in range(size)]
+
+
+def _lids(size: int) -> list[Identity]:
+    return [lid(str(number)) for number in range(size)]
+
+
+async def _put_identities(tx: Transaction, contact_id: ContactId, size: int) -> None:
+    known = await tx.contacts.identities(_lids(size), at=NOON)
+    rows = [replace(row, contact_id=contact_id) for row in known.values()]
+    await tx.contacts.put_identities(rows)
 
 
 def _words(size: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from hypothesis import strategies as st
 
 from clarin_core.domain.contacts import Contact, ContactDraft
+from clarin_core.domain.devices import Device, NewDevice
 from clarin_core.domain.events import (
     ContactCreated,
     ContactDeleted,
@@ -33,8 +34,17 @@ from clarin_core.domain.events import (
     TagRenamed,
 )
 from clarin_core.domain.ids import ContactId, LeadId
+from clarin_core.domain.inbox_events import (
+    DeviceCreated,
+    DeviceDeleted,
+    DeviceUpdated,
+    QuickReplyCreated,
+    QuickReplyDeleted,
+    QuickReplyUpdated,
+)
 from clarin_core.domain.leads import Lead
 from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.quick_replies import NewQuickReply, shortcut_key
 from clarin_core.domain.tags import TagLink, TagOrigin, TagTarget, tag_key
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.strategies import hours, tag_names
@@ -215,9 +225,73 @@ async def untag_all(tx: Transaction, state: State, seed: Seed) -> list[Event]:
     return [LeadUntagged(links=off_leads), ContactUntagged(links=off_contacts)]
 
 
+async def add_quick_reply(tx: Transaction, state: State, seed: Seed) -> list[Event]:
+    """Add a quick reply, unless its shortcut is taken."""
+    replies = state.inbox.quick_replies
+    new = NewQuickReply(shortcut=f"hola{seed.one}", title="Saludo", body=seed.text)
+    if any(shortcut_key(one.shortcut) == shortcut_key(new.shortcut) for one in replies.values()):
+        return []
+    reply = await tx.quick_replies.add(new, at=seed.at)
+    replies[reply.id] = deepcopy(reply)
+    return [QuickReplyCreated(quick_reply=reply)]
+
+
+async def change_quick_reply(tx: Transaction, state: State, seed: Seed) -> list[Event]:
+    """Let a quick reply say something else."""
+    replies, events = state.inbox.quick_replies, list[Event]()
+    for reply_id in _chosen(replies, seed.one):
+        reply = await tx.quick_replies.get(reply_id)
+        reply.alter({"body": seed.text}, at=seed.at)
+        await tx.quick_replies.save(reply)
+        replies[reply_id] = deepcopy(reply)
+        events.append(QuickReplyUpdated(quick_reply=reply))
+    return events
+
+
+async def remove_quick_reply(tx: Transaction, state: State, seed: Seed) -> list[Event]:
+    """Take a quick reply away."""
+    events: list[Event] = []
+    for reply_id in _chosen(state.inbox.quick_replies, seed.one):
+        await tx.quick_replies.remove(reply_id)
+        del state.inbox.quick_replies[reply_id]
+        events.append(QuickReplyDeleted(quick_reply_id=reply_id))
+    return events
+
+
+async def add_device(tx: Transaction, state: State, seed: Seed) -> list[Event]:
+    """Add a device."""
+    device = await tx.devices.add(NewDevice(name=seed.text), at=seed.at)
+    state.inbox.devices[device.id] = deepcopy(device)
+    return [DeviceCreated(device=device)]
+
+
+async def turn_device(tx: Transaction, state: State, seed: Seed) -> list[Event]:
+    """Want a device connected, or not."""
+    turn, events = (Device.connect, Device.disconnect)[seed.two % 2], list[Event]()
+    for device_id in _chosen(state.inbox.devices, seed.one):
+        device = await tx.devices.get(device_id)
+        changed = turn(device, seed.at)
+        await tx.devices.save(device)
+        state.inbox.devices[device_id] = deepcopy(device)
+        events.append(DeviceUpdated(device=device, changed=list(changed)))
+    return events
+
+
+async def remove_device(tx: Transaction, state: State, seed: Seed) -> list[Event]:
+    """Take a device away."""
+    events: list[Event] = []
+    for device_id in _chosen(state.inbox.devices, seed.one):
+        await tx.devices.remove(device_id)
+        del state.inbox.devices[device_id]
+        events.append(DeviceDeleted(device_id=device_id))
+    return events
+
+
 STEPS: tuple[Step, ...] = (
     add_leads, change_lead, move_lead, delete_lead, restore_lead, claim_contact, change_contact,
     delete_contact, restore_contact, claim_tag, rename_tag, remove_tag, tag_all, untag_all,
+    add_quick_reply, change_quick_reply, remove_quick_reply,
+    add_device, turn_device, remove_device,
 )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from clarin_core.domain.actor import Cause, Origin
-from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.contacts import ContactDraft, ContactIdentity
+from clarin_core.domain.devices import DeviceStatus, NewDevice
 from clarin_core.domain.idempotency import (
     IdempotencyKey,
     Repeatable,
@@ -20,9 +21,11 @@ from clarin_core.domain.idempotency import (
 )
 from clarin_core.domain.ids import ID_MAX, KommoId, UserId
 from clarin_core.domain.imports import ImportDraft, ImportKind, RowOutcome, RowResult
+from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.leads import LeadDraft, LeadStatus
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.pipelines import NewPipeline, NewStage, StageKind
+from clarin_core.domain.quick_replies import NewQuickReply
 from clarin_core.domain.tags import NewTag, tag_name
 from clarin_core.domain.text import clean_text
 from clarin_core.errors import Invalid
@@ -153,6 +156,54 @@ def contact_drafts() -> SearchStrategy[ContactDraft]:
 def new_tags() -> SearchStrategy[NewTag]:
     """Tags to be."""
     return st.builds(NewTag, name=tag_names(), color=colors())
+
+
+def shortcuts() -> SearchStrategy[str]:
+    """Shortcuts of quick replies as they are kept: one word, no `/` before it."""
+    return texts(100).map(lambda text: "".join(text.split()).lstrip("/")).filter(bool)
+
+
+def new_quick_replies() -> SearchStrategy[NewQuickReply]:
+    """Quick replies to be."""
+    body = texts(10_000, lines=True)
+    return st.builds(NewQuickReply, shortcut=shortcuts(), title=names(), body=body)
+
+
+def identities() -> SearchStrategy[Identity]:
+    """Names by which WhatsApp knows somebody; the same value in two kinds is frequent."""
+    values = st.sampled_from(["51987654321", "123456789012345", "1203630-1", "x" * 64])
+    return st.builds(Identity, st.sampled_from(IdentityKind), values)
+
+
+def contact_identities() -> SearchStrategy[ContactIdentity]:
+    """Identities that are no contact's yet; only a linked id has a phone behind it."""
+    aliases = maybe(st.sampled_from(["51987654321", "56987654321"]))
+    return st.builds(
+        lambda identity, alias: ContactIdentity(
+            identity=identity, alias=alias if identity.kind is IdentityKind.LID else None
+        ),
+        identities(), aliases,
+    )  # fmt: skip
+
+
+def new_devices() -> SearchStrategy[NewDevice]:
+    """Devices to be paired."""
+    return st.builds(NewDevice, name=texts(100))
+
+
+def device_values() -> SearchStrategy[dict[str, Any]]:
+    """What a device can become, all of it at once."""
+    kept = {
+        "name": texts(100),
+        "phone": maybe(phones()),
+        "jid": maybe(st.just("51987654321:7@s.whatsapp.net")),
+        "status": st.sampled_from(DeviceStatus),
+        "is_wanted": st.booleans(),
+        "reason": maybe(texts(1000, lines=True)),
+        "last_seen_at": maybe(instants()),
+        "restricted_until": maybe(instants()),
+    }
+    return st.fixed_dictionaries(kept)
 
 
 def new_stages() -> SearchStrategy[NewStage]:

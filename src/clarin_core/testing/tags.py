@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from clarin_core.domain.chats import ChatView
 from clarin_core.domain.contacts import ContactDraft, ContactQuery, ContactView
 from clarin_core.domain.events import TagRenamed
 from clarin_core.domain.ids import TagId
@@ -14,6 +15,7 @@ from clarin_core.domain.tags import NewTag, TagLink, TagOrigin, TagQuery, TagTar
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Capability, Contract, law
+from clarin_core.testing.inbox import chats_shown, inbox_of, somebody
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, links_of
 
 targets = st.sampled_from(TagTarget)
@@ -110,7 +112,13 @@ class TagLaws(Contract):
         async with account.begin() as tx:
             gone = await tx.tags.unlink(target, links(removed))
         assert gone == links(removed & (first | second))
-        assert await shown_links(account, target, ids) == links((first | second) - removed)
+        left = links((first | second) - removed)
+        assert await shown_links(account, target, ids) == left
+        async with account.begin() as tx:
+            assert await tx.tags.links(target, [*ids, 2**62]) == left
+            assert await tx.tags.links(target, ids[:1]) == [
+                link for link in left if link.target_id == ids[0]
+            ]
 
     @law(target=targets)
     async def test_a_removed_tag_takes_its_links_along(
@@ -141,13 +149,15 @@ class TagLaws(Contract):
         assert await account.views.tags_of(target, one) == expected
 
     @law()
-    async def test_leads_and_contacts_do_not_share_links(self, account: Tenant) -> None:
-        """A lead and a contact with one number are two targets."""
+    async def test_leads_contacts_and_chats_do_not_share_links(self, account: Tenant) -> None:
+        """A lead, a contact and a chat with one number are three targets."""
         lead, contact = await account.add_lead(), await account.add_contact(name="Ana")
+        chat = await (await inbox_of(account)).open_one()
         (tag,) = await account.add_tags("vip")
         await account.link(TagTarget.LEAD, *links_of([lead.id], [tag]))
         assert await account.views.tags_of(TagTarget.LEAD, lead.id) == [tag]
         assert await account.views.tags_of(TagTarget.CONTACT, contact.id) == []
+        assert await account.views.tags_of(TagTarget.CHAT, chat.id) == []
 
     @law(target=targets)
     async def test_what_is_deleted_shows_no_tags(self, account: Tenant, target: TagTarget) -> None:
@@ -200,7 +210,12 @@ async def target_ids(account: Tenant, target: TagTarget) -> list[int]:
     """Commit three records that can be tagged and return their ids."""
     leads = await account.add_leads(*[draft()] * 3)
     contacts = await account.add_contacts(*[ContactDraft(name="Ana")] * 3)
-    rows: dict[TagTarget, list[Any]] = {TagTarget.LEAD: leads, TagTarget.CONTACT: contacts}
+    chats = await (await inbox_of(account)).open(*map(somebody, range(3)))
+    rows: dict[TagTarget, list[Any]] = {
+        TagTarget.LEAD: leads,
+        TagTarget.CONTACT: contacts,
+        TagTarget.CHAT: chats,
+    }
     return [row.id for row in rows[target]]
 
 
@@ -210,6 +225,7 @@ async def hide(account: Tenant, target: TagTarget, target_id: int) -> None:
         stores: dict[TagTarget, Any] = {
             TagTarget.LEAD: tx.leads,
             TagTarget.CONTACT: tx.contacts,
+            TagTarget.CHAT: tx.chats,
         }
         store = stores[target]
         row = await store.get(target_id)
@@ -217,11 +233,17 @@ async def hide(account: Tenant, target: TagTarget, target_id: int) -> None:
         await store.save([row])
 
 
-async def lists_of(account: Tenant, target: TagTarget) -> dict[int, LeadView | ContactView]:
+async def lists_of(
+    account: Tenant, target: TagTarget
+) -> dict[int, LeadView | ContactView | ChatView]:
     """Return what the list of a kind shows, by id."""
     leads = (await account.views.leads(LeadQuery())).data
     contacts = (await account.views.contacts(ContactQuery())).data
-    rows: dict[TagTarget, list[Any]] = {TagTarget.LEAD: leads, TagTarget.CONTACT: contacts}
+    rows: dict[TagTarget, list[Any]] = {
+        TagTarget.LEAD: leads,
+        TagTarget.CONTACT: contacts,
+        TagTarget.CHAT: await chats_shown(account),
+    }
     return {row.id: row for row in rows[target]}
 
 

@@ -12,14 +12,19 @@ from msgspec.structs import replace
 
 from clarin_core.domain.accounts import Membership, NewAccount, User
 from clarin_core.domain.actor import SYSTEM, Origin, Role
-from clarin_core.domain.contacts import Contact, ContactDraft, ContactQuery
+from clarin_core.domain.chats import ChatQuery
+from clarin_core.domain.contacts import Contact, ContactDraft, ContactIdentity, ContactQuery
+from clarin_core.domain.devices import Device, DeviceKey, DeviceQuery, NewDevice
 from clarin_core.domain.events import Event, EventQuery, Recorded
 from clarin_core.domain.ids import AccountId, LeadId, StageId, UserId
 from clarin_core.domain.imports import ImportDraft, ImportJob, ImportKind, ImportQuery
+from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.leads import Lead, LeadDraft, LeadQuery, LeadStatus
 from clarin_core.domain.members import MemberQuery
+from clarin_core.domain.messages import MessageQuery
 from clarin_core.domain.paging import PageQuery
 from clarin_core.domain.pipelines import DEFAULT_PIPELINE, NewPipeline, NewStage, Pipeline
+from clarin_core.domain.quick_replies import NewQuickReply, QuickReply, QuickReplyQuery
 from clarin_core.domain.tags import Tag, TagLink, TagOrigin, TagQuery, TagTarget
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
@@ -105,6 +110,14 @@ class Tenant:
             stored.delete(at)
             await tx.contacts.save([stored])
 
+    async def identify(self, contact: Contact, *identities: Identity) -> list[ContactIdentity]:
+        """Commit that WhatsApp knows a contact by these."""
+        rows = [ContactIdentity(identity=one, contact_id=contact.id) for one in identities]
+        async with self.begin() as tx:
+            await tx.contacts.identities(identities, at=NOON)
+            await tx.contacts.put_identities(rows)
+        return rows
+
     async def add_tags(self, *names: str) -> list[Tag]:
         """Commit a claim of tags."""
         async with self.begin() as tx:
@@ -121,6 +134,24 @@ class Tenant:
         new = NewPipeline(name=name, stages=tuple(NewStage(name=stage) for stage in stages))
         async with self.begin() as tx:
             return await tx.pipelines.add(new, is_default=False, at=NOON)
+
+    async def add_device(self, name: str = "Ventas", /, **values: object) -> Device:
+        """Commit a device with some values."""
+        async with self.begin() as tx:
+            device = await tx.devices.add(NewDevice(name=name), at=NOON)
+            if device.alter(values, at=NOON):
+                await tx.devices.save(device)
+            return device
+
+    def key_of(self, device: Device) -> DeviceKey:
+        """Return how a device is named above accounts."""
+        return DeviceKey(account_id=self.id, device_id=device.id)
+
+    async def add_quick_reply(self, shortcut: str) -> QuickReply:
+        """Commit a quick reply."""
+        new = NewQuickReply(shortcut=shortcut, title="Saludo", body="¡Hola!")
+        async with self.begin() as tx:
+            return await tx.quick_replies.add(new, at=NOON)
 
     async def add_import(self, content: bytes = b"name\nLuz\n", /, **fields: object) -> ImportJob:
         """Commit an upload."""
@@ -153,19 +184,32 @@ class Tenant:
 
 async def picture_of(views: Views) -> dict[str, Any]:
     """Return all that some views show, up to 200 rows of a kind."""
+    chats = (await views.chats(ChatQuery(limit=200))).data
+    messages = [await views.messages(chat.id, MessageQuery(limit=200)) for chat in chats]
+    contacts = (await views.contacts(ContactQuery(limit=200))).data
     return {
+        "chats": chats,
+        "messages": [message for page in messages for message in page.data],
+        "identities": [await views.contact_identities(contact.id) for contact in contacts],
         "leads": (await views.leads(LeadQuery(limit=200))).data,
         "deleted leads": (await views.leads(LeadQuery(limit=200, deleted=True))).data,
-        "contacts": (await views.contacts(ContactQuery(limit=200))).data,
+        "contacts": contacts,
         "tags": (await views.tags(TagQuery(limit=200))).data,
         "pipelines": (await views.pipelines(PageQuery(limit=200))).data,
         "imports": (await views.imports(ImportQuery(limit=200))).data,
+        "devices": (await views.devices(DeviceQuery(limit=200))).data,
+        "quick replies": (await views.quick_replies(QuickReplyQuery(limit=200))).data,
         "members": (await views.members(MemberQuery(limit=200))).data,
         "account": await views.account(),
         "stats": await views.stats(),
         "events": (await views.events(EventQuery(limit=1000))).data,
         "position": await views.position(),
     }
+
+
+def lid(value: str) -> Identity:
+    """Return an identity that hides the phone."""
+    return Identity(IdentityKind.LID, value)
 
 
 async def settle(storage: Storage, **fields: object) -> Tenant:

@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
-from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.chats import Chat
+from clarin_core.domain.contacts import ContactDraft, ContactIdentity
+from clarin_core.domain.devices import Device, NewDevice
 from clarin_core.domain.events import (
     Event,
     EventAction,
@@ -12,13 +14,17 @@ from clarin_core.domain.events import (
     PipelineChanged,
 )
 from clarin_core.domain.ids import LeadId, UserId
+from clarin_core.domain.inbox_events import QuickReplyCreated
 from clarin_core.domain.leads import Lead, LeadDraft, StageMove
+from clarin_core.domain.messages import Card, Message, Poll, Reaction
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline
+from clarin_core.domain.quick_replies import NewQuickReply, QuickReply
 from clarin_core.domain.tags import NewTag, Tag, TagOrigin, TagTarget
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Capability, Contract, law
+from clarin_core.testing.inbox import PHOTO, Inbox, inbox_of, somebody
 from clarin_core.testing.leads import first_place
 from clarin_core.testing.tenants import (
     LATER,
@@ -27,6 +33,7 @@ from clarin_core.testing.tenants import (
     doomed,
     draft,
     leads_in,
+    lid,
     links_of,
     picture_of,
     upload,
@@ -152,6 +159,10 @@ class TransactionLaws(Contract):
         """Changing an entity changes nothing until it is saved."""
         lead = await account.add_lead(custom_fields={"talla": "M"})
         tag, contact = (await account.add_tags("vip"))[0], await account.add_contact(name="Ana")
+        inbox = await inbox_of(account)
+        chat = await inbox.open_one()
+        poll = Poll(options=["sí", "no"], selectable=1)
+        (message,) = await inbox.say(inbox.said(chat, poll=poll))
         before = await account.picture()
         async with account.begin() as tx:
             stored = await tx.leads.get(lead.id)
@@ -159,6 +170,11 @@ class TransactionLaws(Contract):
             (await tx.tags.get(tag.id)).name = "otro"
             (await tx.contacts.get(contact.id)).name = "Eva"
             (await tx.pipelines.default()).stages.clear()
+            (await tx.chats.get(chat.id)).name = "otro"
+            said = await tx.messages.get(message.id)
+            said.cards.append(Card(name="Eva", vcard=""))
+            assert said.poll is not None
+            said.poll.options.clear()
         assert await account.picture() == before
 
     @law()
@@ -222,7 +238,12 @@ class Belongings:
     lead: Lead
     tags: list[Tag]
     pipeline: Pipeline
+    quick_reply: QuickReply
+    devices: list[Device]
     agent: UserId
+    inbox: Inbox
+    chat: Chat
+    message: Message
 
 
 async def populate(account: Tenant) -> Belongings:
@@ -233,20 +254,31 @@ async def populate(account: Tenant) -> Belongings:
     await account.link(TagTarget.CONTACT, *links_of([contact.id], tags))
     pipeline = await account.add_pipeline("Postventa", "Uno", "Dos")
     await account.add_import()
-    return Belongings(account, lead, tags, pipeline, await account.hire())
+    inbox = await inbox_of(account)
+    chat = await inbox.open_one(contact_id=contact.id)
+    (message,) = await inbox.say(inbox.said(chat, wa_message_id="A"))
+    reply, agent = await account.add_quick_reply("hola"), await account.hire()
+    devices = [await account.add_device() for _ in range(2)]
+    return Belongings(account, lead, tags, pipeline, reply, devices, agent, inbox, chat, message)
 
 
 async def write_everything(tx: Transaction, old: Belongings) -> list[Event]:
     """Use every store of a transaction on what `populate` made; return the events."""
     await _write_people(tx, old)
     await _write_tags(tx, old)
+    await _write_inbox(tx, old)
+    reply = await _write_quick_replies(tx, old)
+    await _write_devices(tx, old)
     pipeline = await _write_pipelines(tx, old)
     await tx.imports.add(upload(b"phone\n"), b"phone\n", at=LATER)
     tenant = await tx.account.get()
     tenant.alter({"name": "Otra"}, at=LATER)
     await tx.account.save(tenant)
     await tx.members.remove(old.agent)
-    events: list[Event] = [PipelineChanged(action=EventAction.CREATED, pipeline=pipeline)]
+    events: list[Event] = [
+        PipelineChanged(action=EventAction.CREATED, pipeline=pipeline),
+        QuickReplyCreated(quick_reply=reply),
+    ]
     tx.emit(*events)
     return events
 
@@ -261,6 +293,9 @@ async def _write_people(tx: Transaction, old: Belongings) -> None:
     ((contact, _), _) = await tx.contacts.claim(
         [ContactDraft(phone=PHONE), ContactDraft(name="Eva")], at=LATER
     )
+    await tx.contacts.identities([lid("1")], at=LATER)
+    row = ContactIdentity(identity=lid("1"), contact_id=contact.id)
+    await tx.contacts.put_identities([row])
     contact.alter({"name": "Eva"}, at=LATER)
     await tx.contacts.save([contact])
 
@@ -271,6 +306,40 @@ async def _write_tags(tx: Transaction, old: Belongings) -> None:
     await tx.tags.unlink(TagTarget.LEAD, links_of([old.lead.id], [vip]))
     new = await tx.tags.add(NewTag(name="nuevo"), origin=TagOrigin.LOCAL, at=LATER)
     await tx.tags.link(TagTarget.LEAD, links_of([old.lead.id], [new]), origin=TagOrigin.LOCAL)
+
+
+async def _write_inbox(tx: Transaction, old: Belongings) -> None:
+    inbox, chat = old.inbox, await tx.chats.get(old.chat.id)
+    await tx.chats.claim([inbox.with_(somebody(7))], at=LATER)
+    (media,) = await tx.media.add([PHOTO], at=LATER)
+    (added,) = await tx.messages.add([inbox.said(chat, media_id=media.id, sent_at=LATER)], at=LATER)
+    message = await tx.messages.get(old.message.id)
+    message.edit("adiós", LATER, at=LATER)
+    await tx.messages.save([message])
+    await tx.messages.react(
+        [Reaction(chat_id=chat.id, wa_message_id="A", sender=chat.identity, emoji="👍", at=LATER)]
+    )
+    chat.take([one for one in (added,) if one is not None], at=LATER)
+    await tx.chats.save([chat])
+    await tx.outbox.add([inbox.to_do(chat)], at=LATER)
+
+
+async def _write_quick_replies(tx: Transaction, old: Belongings) -> QuickReply:
+    await tx.quick_replies.remove(old.quick_reply.id)
+    new = NewQuickReply(shortcut="gracias", title="Gracias", body="¡Gracias!")
+    reply = await tx.quick_replies.add(new, at=LATER)
+    reply.alter({"title": "Adiós"}, at=LATER)
+    await tx.quick_replies.save(reply)
+    return reply
+
+
+async def _write_devices(tx: Transaction, old: Belongings) -> None:
+    first, second = old.devices
+    await tx.devices.remove(first.id)
+    device = await tx.devices.get(second.id)
+    device.connect(LATER)
+    await tx.devices.save(device)
+    await tx.devices.add(NewDevice(name="Cobranza"), at=LATER)
 
 
 async def _write_pipelines(tx: Transaction, old: Belongings) -> Pipeline:

@@ -17,6 +17,7 @@ from clarin_core.domain.actor import SYSTEM, Actor, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.idempotency import Repeatable, StoredAnswer
 from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
+from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
@@ -121,6 +122,11 @@ class Joined(Storage):
             await self._enter(self.account_id, SYSTEM)
         assert self._answers is not None
         await self._answers.keep(self.request, answer)
+
+    @property
+    def leases(self) -> DeviceLeases:
+        """Who acts for which device; not a part of the transaction."""
+        return self.storage.leases
 
     async def standings(
         self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime

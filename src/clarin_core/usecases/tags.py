@@ -15,7 +15,8 @@ from clarin_core.domain.events import (
     TagDeleted,
     TagRenamed,
 )
-from clarin_core.domain.ids import ContactId, LeadId, TagId
+from clarin_core.domain.ids import ChatId, ContactId, LeadId, TagId
+from clarin_core.domain.inbox_events import ChatTagged, ChatUntagged
 from clarin_core.domain.tags import (
     NewTag,
     Tag,
@@ -31,13 +32,15 @@ from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
 
-_TAGGED: dict[TagTarget, type[LeadTagged | ContactTagged]] = {
+_TAGGED: dict[TagTarget, type[LeadTagged | ContactTagged | ChatTagged]] = {
     TagTarget.LEAD: LeadTagged,
     TagTarget.CONTACT: ContactTagged,
+    TagTarget.CHAT: ChatTagged,
 }
-_UNTAGGED: dict[TagTarget, type[LeadUntagged | ContactUntagged]] = {
+_UNTAGGED: dict[TagTarget, type[LeadUntagged | ContactUntagged | ChatUntagged]] = {
     TagTarget.LEAD: LeadUntagged,
     TagTarget.CONTACT: ContactUntagged,
+    TagTarget.CHAT: ChatUntagged,
 }
 
 
@@ -137,10 +140,13 @@ async def add_links(
 
 
 async def _require_target(tx: Transaction, assignment: TagAssignment) -> None:
-    if assignment.entity_type is TagTarget.LEAD:
-        await tx.leads.get(LeadId(assignment.entity_id))
-    else:
-        await tx.contacts.get(ContactId(assignment.entity_id))
+    match assignment.entity_type:
+        case TagTarget.LEAD:
+            await tx.leads.get(LeadId(assignment.entity_id))
+        case TagTarget.CONTACT:
+            await tx.contacts.get(ContactId(assignment.entity_id))
+        case TagTarget.CHAT:
+            await tx.chats.get(ChatId(assignment.entity_id))
 
 
 def _links(target_id: int, tags: Collection[TagId]) -> list[TagLink]:

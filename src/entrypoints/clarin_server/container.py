@@ -6,10 +6,12 @@ from clarin_core.reads.cached import SHAPES, CachedStorage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
+from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
+from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
 from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, Unlimited
@@ -81,10 +83,12 @@ class Container(containers.DeclarativeContainer):
         limiter=limiter,
         accounts=providers.Singleton(AccountUseCases, cached, clock, hasher),
         contacts=providers.Singleton(ContactUseCases, cached, clock),
+        devices=providers.Singleton(DeviceUseCases, cached, clock),
         imports=providers.Singleton(ImportUseCases, cached, clock),
         leads=providers.Singleton(LeadUseCases, cached, clock),
         members=providers.Singleton(MemberUseCases, cached, clock, hasher),
         pipelines=providers.Singleton(PipelineUseCases, cached, clock),
+        quick_replies=providers.Singleton(QuickReplyUseCases, cached, clock),
         sign_in=providers.Singleton(SignInUseCases, cached, clock, random, hasher, tokens, limiter),
         tags=providers.Singleton(TagUseCases, cached, clock),
     )

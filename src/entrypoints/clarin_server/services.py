@@ -9,10 +9,12 @@ from clarin_core.ports.storage import Storage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
+from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
+from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
 from clarin_redis import RedisLink
@@ -30,10 +32,12 @@ class Services:
     limiter: Limiter
     accounts: AccountUseCases
     contacts: ContactUseCases
+    devices: DeviceUseCases
     imports: ImportUseCases
     leads: LeadUseCases
     members: MemberUseCases
     pipelines: PipelineUseCases
+    quick_replies: QuickReplyUseCases
     sign_in: SignInUseCases
     tags: TagUseCases
 

@@ -1,10 +1,12 @@
 """Events as the frames that screens see: one event, one frame, so that `seq` stays dense.
 
 Pure: an event in, `{event, seq, at, account_id, data}` out, and the bytes that carry it.
+Agents get a frame of each event, too, since a number that is missing means a loss to them; what
+only administrators may see is left out of its data.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,6 +15,7 @@ from clarin_core.domain.events import (
     AccountChanged,
     ContactCreated,
     ContactDeleted,
+    ContactMerged,
     ContactRestored,
     ContactTagged,
     ContactUntagged,
@@ -36,8 +39,10 @@ from clarin_core.domain.events import (
     TagRenamed,
 )
 from clarin_core.domain.ids import AccountId
+from clarin_core.domain.inbox_events import DeviceCodeShown, InboxEvent
 from clarin_core.domain.leads import Lead
 from clarin_core.domain.tags import Tag, TagLink
+from clarin_server.http import inbox_frames
 
 _encoder = msgspec.json.Encoder()
 _TEXT_FRAME = b"\x81"
@@ -45,19 +50,36 @@ _TEXT_FRAME = b"\x81"
 Data = dict[str, Any]
 
 
-def frame_of(account_id: AccountId, recorded: Recorded) -> bytes:
+class Frame(NamedTuple):
+    """The bytes of an event's frame; both are nearly always the same object."""
+
+    for_admins: bytes
+    for_agents: bytes
+
+    def shown_to(self, *, is_admin: bool) -> bytes:
+        """Return what a socket gets."""
+        return self.for_admins if is_admin else self.for_agents
+
+
+def frame_of(account_id: AccountId, recorded: Recorded) -> Frame:
     """Return the frame of an event, ready for every socket of the account."""
-    name, data = _name_and_data(recorded.event)
+    event = recorded.event
+    if isinstance(event, InboxEvent):
+        name, data = inbox_frames.name_and_data(event)
+    else:
+        name, data = _name_and_data(event)
     data["cause"] = recorded.origin.cause
-    return text_frame(
-        {
-            "event": name,
-            "seq": recorded.seq,
-            "at": recorded.at,
-            "account_id": account_id,
-            "data": {key: value for key, value in data.items() if value is not None},
-        }
-    )
+    about = {"event": name, "seq": recorded.seq, "at": recorded.at, "account_id": account_id}
+    whole = _with_data(about, data)
+    if not isinstance(event, DeviceCodeShown):
+        return Frame(whole, whole)
+    public = {key: value for key, value in data.items() if key not in inbox_frames.FOR_ADMINS}
+    return Frame(whole, _with_data(about, public))
+
+
+def _with_data(about: Data, data: Data) -> bytes:
+    given = {key: value for key, value in data.items() if value is not None}
+    return text_frame({**about, "data": given})
 
 
 def text_frame(message: Data) -> bytes:
@@ -83,10 +105,8 @@ def _name_and_data(event: Event) -> tuple[str, Data]:
             return "lead_update", _links("untagged", event.links)
         case ContactCreated() | ContactUpdated() | ContactDeleted() | ContactRestored():
             return "contact_update", _contact(event)
-        case ContactTagged():
-            return "contact_update", _links("tagged", event.links)
-        case ContactUntagged():
-            return "contact_update", _links("untagged", event.links)
+        case ContactMerged() | ContactTagged() | ContactUntagged():
+            return "contact_update", _contact_again(event)
         case _:
             return _other(event)
 
@@ -121,6 +141,17 @@ def _contact(event: ContactCreated | ContactUpdated | ContactDeleted | ContactRe
             return _contacts("deleted", event.contacts)
         case ContactRestored():
             return _contacts("restored", [event.contact])
+
+
+def _contact_again(event: ContactMerged | ContactTagged | ContactUntagged) -> Data:
+    match event:
+        case ContactMerged():
+            merged = {"merged_ids": [contact.id for contact in event.gone]}
+            return _contacts("merged", [event.contact]) | merged
+        case ContactTagged():
+            return _links("tagged", event.links)
+        case ContactUntagged():
+            return _links("untagged", event.links)
 
 
 def _other(event: Event) -> tuple[str, Data]:

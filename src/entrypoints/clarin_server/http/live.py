@@ -38,9 +38,9 @@ from clarin_core.errors import ClarinError, TooOld
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.reads.feed import PAGE, Feed, Listener, Stream
-from clarin_server.http.frames import frame_of, text_frame
+from clarin_server.http.frames import Frame, frame_of, text_frame
 from clarin_server.http.ring import Numbered, Ring
-from clarin_server.http.socket import DEAD, ENDED, RESTART, Socket
+from clarin_server.http.socket import DEAD, RESTART, Socket
 from clarin_server.metrics import Metrics
 
 _CHECK_S = 4.0  # R24: an ended sign-in loses its sockets within 5 seconds.
@@ -95,7 +95,7 @@ class Room(Listener):
                     await self._stream.read(after)  # To learn whether the log reaches that far.
                 while socket.seq < self._stream.cursor and socket.is_open:
                     for seq, frame in await self._frames(socket.seq):
-                        await socket.send(frame)
+                        await socket.send(frame.shown_to(is_admin=socket.is_admin))
                         socket.seq = seq
             except TooOld:
                 self._resync(socket, "too_old")
@@ -118,10 +118,10 @@ class Room(Listener):
             if not socket.catching_up.locked():  # Else it finds out by itself.
                 self._resync(socket, reason)
 
-    def _deliver(self, seq: int, frame: bytes) -> None:
+    def _deliver(self, seq: int, frame: Frame) -> None:
         due = [socket for socket in self.sockets if socket.live and socket.seq < seq]
         for socket in due:
-            socket.write(frame)
+            socket.write(frame.shown_to(is_admin=socket.is_admin))
             socket.seq = seq
         self._metrics.frames_sent(len(due))
 
@@ -197,14 +197,13 @@ class Hub:
         await self._feed.look()
 
     async def check_sign_ins(self) -> None:
-        """Close the sockets whose sign-in has ended (R24)."""
+        """Close the sockets whose sign-in has ended, and learn the roles of the others (R24)."""
         at = self._clock()
         for some in _some(self._sockets, _AT_ONCE):
             keys = [(socket.session_id, socket.account_id) for socket in some]
             standings = await self._storage.standings(keys, at=at)
             for socket, standing in zip(some, standings, strict=True):
-                if socket.has_ended(standing, at):
-                    socket.close(*ENDED)
+                socket.follow(standing, at)
 
     async def check_pulse(self) -> None:
         """Ping every socket, and close those that nothing was heard of for a minute."""

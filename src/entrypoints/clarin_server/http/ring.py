@@ -3,7 +3,9 @@
 from collections import deque
 from itertools import islice
 
-Numbered = tuple[int, bytes]
+from clarin_server.http.frames import Frame
+
+Numbered = tuple[int, Frame]
 
 
 class Ring:
@@ -15,12 +17,12 @@ class Ring:
         self._frames_max = frames_max
         self._bytes_max = bytes_max
 
-    def append(self, seq: int, frame: bytes) -> None:
+    def append(self, seq: int, frame: Frame) -> None:
         """Keep the frame that follows the last one."""
         self._frames.append((seq, frame))
-        self._bytes += len(frame)
+        self._bytes += len(frame.for_admins)
         while len(self._frames) > self._frames_max or self._bytes > self._bytes_max:
-            self._bytes -= len(self._frames.popleft()[1])
+            self._bytes -= len(self._frames.popleft()[1].for_admins)
 
     def after(self, seq: int, *, limit: int) -> list[Numbered]:
         """Return the frames after a number, at most `limit`; none if the next one is gone."""

@@ -87,9 +87,9 @@ def get(path: str, operation: Operation, *, for_admins: bool = False) -> Row:
     return Row("GET", path, operation, 200, for_admins)
 
 
-def post(path: str, operation: Operation, *, status: int = 200) -> Row:
+def post(path: str, operation: Operation, *, status: int = 200, for_admins: bool = False) -> Row:
     """Return a row that acts, and may as well act twice."""
-    return Row("POST", path, operation, status)
+    return Row("POST", path, operation, status, for_admins)
 
 
 def post_once(

@@ -14,6 +14,7 @@ from websockets.frames import Frame
 from websockets.protocol import State
 
 from clarin_core.domain.accounts import Standing
+from clarin_core.domain.actor import Actor, Role
 from clarin_core.domain.ids import AccountId, SessionId
 from clarin_core.errors import Unauthorized
 from clarin_core.ports.small import Claims
@@ -62,7 +63,9 @@ class Protocol(WebSocketProtocol):
 class Socket:
     """A signed-in client. `seq` is the last event sent to it; only a live one gets the next."""
 
-    def __init__(self, websocket: WebsocketImplProtocol, claims: Claims, metrics: Metrics) -> None:
+    def __init__(
+        self, websocket: WebsocketImplProtocol, actor: Actor, claims: Claims, metrics: Metrics
+    ) -> None:
         assert isinstance(websocket.io_proto, Protocol)  # It is there from the handshake on.
         websocket.assembler = _Assembler(websocket)
         self.websocket = websocket
@@ -70,6 +73,7 @@ class Socket:
         self._protocol: SanicProtocol = websocket.io_proto
         self.account_id: AccountId = claims.account_id
         self.session_id: SessionId = claims.session_id
+        self.is_admin = actor.role is Role.ADMIN
         self.seq = 0
         self.live = False
         self.catching_up = asyncio.Lock()
@@ -119,15 +123,14 @@ class Socket:
         if self.is_open:
             self.websocket.fail_connection(code, reason)
 
-    def has_ended(self, standing: Standing | None, at: datetime) -> bool:
-        """Return whether the credential of this socket no longer counts."""
-        if standing is None or self._claims.expires_at <= at:
-            return True
+    def follow(self, standing: Standing | None, at: datetime) -> None:
+        """Have the role that the sign-in has now; close when it no longer counts."""
         try:
-            standing.verify(self._claims.token_version)
+            if standing is None or self._claims.expires_at <= at:
+                raise Unauthorized
+            self.is_admin = standing.verify(self._claims.token_version) is Role.ADMIN
         except Unauthorized:
-            return True
-        return False
+            self.close(*ENDED)
 
 
 class _Assembler(WebsocketFrameAssembler):

@@ -12,6 +12,7 @@ from sanic.exceptions import SanicException, WebsocketClosed
 from sanic.server.protocols.websocket_protocol import WebSocketProtocol
 from sanic.server.websockets.impl import WebsocketImplProtocol
 
+from clarin_core.domain.actor import Actor
 from clarin_core.domain.ids import ID_MAX
 from clarin_core.errors import Forbidden, Malformed, Unavailable
 from clarin_core.ports.small import Claims
@@ -49,8 +50,8 @@ async def open_socket(app: App, request: Request) -> None:
         raise Forbidden("a page of an allowed origin")
     if request.headers.get("upgrade", "").lower() != "websocket":
         raise Malformed("Upgrade", "must be websocket")
-    claims = await _who(app, request)
-    socket = Socket(await _upgrade(request), claims, app.ctx.metrics)
+    actor, claims = await _who(app, request)
+    socket = Socket(await _upgrade(request), actor, claims, app.ctx.metrics)
     record(app.ctx.metrics, request, SOCKET_PATH, 101)
     try:
         await _stay(app, socket)
@@ -73,12 +74,12 @@ async def _upgrade(request: Request) -> WebsocketImplProtocol:
         raise Malformed("Upgrade", "comes with headers that are no WebSocket's") from error
 
 
-async def _who(app: App, request: Request) -> Claims:
+async def _who(app: App, request: Request) -> tuple[Actor, Claims]:
     sign_in: SignInUseCases = app.ctx.services.sign_in
     ticket = request.args.get("ticket")
     if ticket and len(ticket) <= _TICKET_MAX:
-        return (await sign_in.redeem(ticket))[1]
-    return (await authenticate(request, sign_in))[1]
+        return await sign_in.redeem(ticket)
+    return await authenticate(request, sign_in)
 
 
 async def _stay(app: App, socket: Socket) -> None:

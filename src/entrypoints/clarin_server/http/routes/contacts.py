@@ -8,9 +8,12 @@ CONTACTS = (
     get("/contacts", Views.contacts),
     post_once("/contacts", ContactUseCases.create),
     delete("/contacts/batch", ContactUseCases.delete_many, status=200, for_admins=True),
+    post("/contacts/merge", ContactUseCases.merge, for_admins=True),
+    post("/contacts/merge/preview", ContactUseCases.preview_merge, for_admins=True),
     get("/contacts/<contact_id>", Views.contact),
     put("/contacts/<contact_id>", ContactUseCases.update),
     patch("/contacts/<contact_id>", ContactUseCases.update),
     delete("/contacts/<contact_id>", ContactUseCases.delete),
+    get("/contacts/<contact_id>/identities", Views.contact_identities),
     post("/contacts/<contact_id>/restore", ContactUseCases.restore),
 )
