@@ -32,10 +32,11 @@ from clarin_core.domain.imports import ImportJob, RowOutcome
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.media import Media
-from clarin_core.domain.messages import ByWhom, Mark, Message, Reaction, Vote
+from clarin_core.domain.messages import Mark, Message
 from clarin_core.domain.outbox import OutboxItem
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.quick_replies import QuickReply
+from clarin_core.domain.replies import ByWhom, Reaction, Vote
 from clarin_core.domain.tags import Tag, TagOrigin, TagTarget
 from clarin_core.ports.inbox import WaKey
 from clarin_memory.events import Log
@@ -54,6 +55,7 @@ class Claim(NamedTuple):
 class AccountTables:
     """One account's rows."""
 
+    aside: Table[DeviceId, list[bytes]] = field(default_factory=Table)
     chats: Table[ChatId, Chat] = field(default_factory=Table)
     claims: Table[tuple[str, bytes], Claim] = field(default_factory=Table)
     contacts: Table[ContactId, Contact] = field(default_factory=Table)
@@ -62,6 +64,7 @@ class AccountTables:
     identities: Table[Identity, ContactIdentity] = field(default_factory=Table)
     imports: Table[ImportId, ImportJob] = field(default_factory=Table)
     leads: Table[LeadId, Lead] = field(default_factory=Table)
+    marked_at: Table[WaKey, datetime] = field(default_factory=Table)
     marks: Table[WaKey, Mark] = field(default_factory=Table)
     media: Table[MediaId, Media] = field(default_factory=Table)
     messages: Table[MessageId, Message] = field(default_factory=Table)

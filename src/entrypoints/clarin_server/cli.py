@@ -4,23 +4,19 @@ import asyncio
 import json
 import os
 import platform
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as version_of
 from typing import Annotated
 
 import msgspec
 import typer
 
-from clarin_core.errors import ClarinError
-from clarin_embedded import EmbeddedServerError
-from clarin_postgres import PostgresSetupError
 from clarin_server.database import ready_storage
+from clarin_server.demo.run import demo as run_demo
+from clarin_server.devices import devices
 from clarin_server.doctor import examine, print_table
-from clarin_server.errors import CannotStart, WrongSettings
 from clarin_server.http.openapi import document
 from clarin_server.log import set_up_logging
+from clarin_server.plain_words import plain_words
 from clarin_server.progress import Progress
 from clarin_server.settings import WANTED, Settings, read_settings
 from clarin_server.start import serve as serve_until_stopped
@@ -35,6 +31,8 @@ main = typer.Typer(
     pretty_exceptions_enable=False,  # They show the values of local variables.
 )
 
+main.add_typer(devices, name="devices")
+
 _Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.  [HOST]")]
 _Port = Annotated[str, typer.Option(help="Port to listen on; 0 takes a free one.  [PORT]")]
 _Workers = Annotated[
@@ -46,6 +44,7 @@ _Storage = Annotated[
 _DataDir = Annotated[
     str, typer.Option(help="Folder of the embedded database.  [CLARIN_DATA_DIR, ./data]")
 ]
+_Minutes = Annotated[float, typer.Option(min=0, help="Stop after so long; 0 is never.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -63,9 +62,20 @@ def serve(
     without REDIS_URL a Valkey.
     """
     given = {"HOST": host, "PORT": port, "CLARIN_STORAGE": storage, "CLARIN_DATA_DIR": data_dir}
-    with _plain_words():
+    with plain_words():
         settings = _settings(given)
         serve_until_stopped(settings, Progress(settings), workers=workers)
+
+
+@main.command()
+def demo(host: _Host = "", port: _Port = "", minutes: _Minutes = 0) -> None:
+    """Show an inbox that lives: a shop with a simulated WhatsApp, until Ctrl-C.
+
+    All of it is in a temporary folder, with a PostgreSQL of its own, and is removed at the end.
+    """
+    given = {name: value for name, value in (("HOST", host), ("PORT", port)) if value}
+    with plain_words():
+        run_demo({**os.environ, **given}, minutes=minutes or None)
 
 
 @main.command()
@@ -74,7 +84,7 @@ def work(data_dir: _DataDir = "") -> None:
 
     `serve` does it, too. Several may do it at once, on as many machines as there are.
     """
-    with _plain_words():
+    with plain_words():
         settings = _settings({"CLARIN_DATA_DIR": data_dir})
         work_until_stopped(settings, Progress(settings))
 
@@ -82,7 +92,7 @@ def work(data_dir: _DataDir = "") -> None:
 @main.command()
 def migrate(data_dir: _DataDir = "") -> None:
     """Bring the database to this version's schema, and leave it stopped if it is our own."""
-    with _plain_words():
+    with plain_words():
         settings = _settings({"CLARIN_DATA_DIR": data_dir})
         asyncio.run(_migrate(settings, Progress(settings)))
 
@@ -93,7 +103,7 @@ def doctor(as_json: _Json = False, data_dir: _DataDir = "") -> None:
 
     The exit code is 1 when something that Clarin needs is missing.
     """
-    with _plain_words():
+    with plain_words():
         findings = asyncio.run(examine(_settings({"CLARIN_DATA_DIR": data_dir})))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(findings)))
@@ -133,23 +143,3 @@ def _settings(given: dict[str, str]) -> Settings:
     settings = read_settings({**os.environ, **options})
     set_up_logging(settings)
     return settings
-
-
-@contextmanager
-def _plain_words() -> Iterator[None]:
-    """End the program with a line or two for what is no fault of Clarin's."""
-    try:
-        yield
-    except (CannotStart, ClarinError, EmbeddedServerError, PostgresSetupError) as error:
-        typer.echo(f"clarin: {error}", err=True)
-        sys.exit(2 if isinstance(error, WrongSettings) else 1)
-    finally:
-        _let_go_of_a_lost_terminal()
-
-
-def _let_go_of_a_lost_terminal() -> None:
-    """Drop what nobody can read any more: Python would end with a failure of its own over it."""
-    try:
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -8,11 +8,15 @@ from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
+from clarin_core.usecases.chats import ChatUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.leads import LeadUseCases
+from clarin_core.usecases.media import MediaUseCases
+from clarin_core.usecases.media_purge import MediaPurgeUseCases
 from clarin_core.usecases.members import MemberUseCases
+from clarin_core.usecases.messages import MessageUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import SignInUseCases
@@ -31,11 +35,15 @@ class Services:
     clock: Clock
     limiter: Limiter
     accounts: AccountUseCases
+    chats: ChatUseCases
     contacts: ContactUseCases
     devices: DeviceUseCases
     imports: ImportUseCases
     leads: LeadUseCases
+    media: MediaUseCases
+    media_purge: MediaPurgeUseCases
     members: MemberUseCases
+    messages: MessageUseCases
     pipelines: PipelineUseCases
     quick_replies: QuickReplyUseCases
     sign_in: SignInUseCases
