@@ -35,6 +35,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 SYSTEM = Origin(cause=Cause.SYSTEM)
+WHATSAPP = Origin(cause=Cause.WHATSAPP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

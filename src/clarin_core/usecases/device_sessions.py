@@ -1,17 +1,19 @@
 """What becomes of a device while somebody runs it: codes, pairing, steps of its session."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from clarin_core.domain.actor import Cause, Origin
+from clarin_core.domain.actor import WHATSAPP
 from clarin_core.domain.devices import Device, DeviceLease, DeviceStatus, PairingCode
 from clarin_core.domain.inbox_events import ContactsSynced, DeviceCodeShown
 from clarin_core.ports.messaging import CodeShown, Paired, SessionStep, Step
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.devices import save_device
 
-WHATSAPP = Origin(cause=Cause.WHATSAPP)
 _BAN = timedelta(days=1)  # Unless WhatsApp says how long.
 _STATUS = {
     Step.CONNECTED: DeviceStatus.CONNECTED,
@@ -20,6 +22,15 @@ _STATUS = {
     Step.OUTDATED: DeviceStatus.OUTDATED,
     Step.PAIRING_ENDED: DeviceStatus.DISCONNECTED,
 }
+
+
+@asynccontextmanager
+async def holding(
+    storage: Storage, lease: DeviceLease
+) -> AsyncIterator[tuple[Transaction, Device]]:
+    """Open a transaction in a device's name; raises Conflict `lease_lost`, NotFound."""
+    async with storage.begin(lease.key.account_id, WHATSAPP) as tx:
+        yield tx, await tx.devices.hold(lease.key.device_id, lease.token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +46,7 @@ class DeviceSessionUseCases:
     async def begin(self, lease: DeviceLease) -> Device:
         """Return a device that is to be run; it is connecting from now on, if it is wanted."""
         at = self.clock()
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             if device.is_wanted:
                 await save_device(tx, device, device.become(DeviceStatus.CONNECTING, at=at))
         return device
@@ -44,8 +54,7 @@ class DeviceSessionUseCases:
     async def hear(self, lease: DeviceLease, heard: SessionStep | CodeShown | Paired) -> Device:
         """Let what the session says of itself be so, and return the device."""
         at = self.clock()
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             match heard:
                 case CodeShown():
                     tx.emit(DeviceCodeShown(code=_code(device, heard)))
@@ -57,8 +66,7 @@ class DeviceSessionUseCases:
 
     async def synced(self, lease: DeviceLease, count: int) -> None:
         """Have taken over the names of so many people in the device's phone."""
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             changed = device.alter({"wants_contacts": False}, at=self.clock())
             await save_device(tx, device, changed)
             tx.emit(ContactsSynced(device_id=device.id, count=count))
@@ -70,8 +78,7 @@ class DeviceSessionUseCases:
     async def end(self, lease: DeviceLease, reason: str | None) -> Device:
         """Take a device whose session has ended for disconnected, unless WhatsApp said more."""
         at = self.clock()
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             if device.status in (DeviceStatus.CONNECTING, DeviceStatus.CONNECTED):
                 reason = reason or device.reason
                 changed = device.become(DeviceStatus.DISCONNECTED, reason=reason, at=at)

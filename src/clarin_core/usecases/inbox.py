@@ -12,7 +12,6 @@ from datetime import datetime
 
 import msgspec
 
-from clarin_core.domain.actor import Cause, Origin
 from clarin_core.domain.chats import Chat, ChatDraft
 from clarin_core.domain.contacts import Contact
 from clarin_core.domain.devices import Device, DeviceLease
@@ -41,13 +40,13 @@ from clarin_core.domain.messages import Message
 from clarin_core.ports.small import Clock, Random
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.device_sessions import holding
 from clarin_core.usecases.inbox_leads import open_leads
 from clarin_core.usecases.inbox_news import changes_of, files_of
 from clarin_core.usecases.inbox_people import People
 from clarin_core.usecases.inbox_replies import store_replies
 
 REASON_MAX = 1_000
-WHATSAPP = Origin(cause=Cause.WHATSAPP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +62,13 @@ class InboxUseCases:
 
         Raises Conflict `lease_lost` when somebody else has the device now.
         """
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             await self._store(tx, device, heard)
 
     async def set_aside(self, lease: DeviceLease, heard: Inbound, reason: str) -> None:
         """Keep what cannot be stored for `receive_aside`: nothing that was heard is dropped."""
         kept = msgspec.msgpack.encode(heard)
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             await tx.devices.set_aside(device.id, [kept], reason[:REASON_MAX], at=self.clock())
 
     async def receive_aside(self, lease: DeviceLease, *, skip: int) -> bool:
@@ -79,8 +76,7 @@ class InboxUseCases:
 
         Raises what `receive` does, and then it stays where it is.
         """
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             kept = await tx.devices.take_aside(device.id, skip=skip)
             if kept is not None:
                 await self._store(tx, device, [msgspec.msgpack.decode(kept, type=Inbound)])

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from clarin_core.domain.actor import Cause, Origin
 from clarin_core.domain.devices import DeviceLease
 from clarin_core.domain.ids import MediaId
 from clarin_core.domain.inbox_events import MediaChanged
@@ -19,8 +18,8 @@ from clarin_core.ports.blobs import BlobStore
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.device_sessions import holding
 
-WHATSAPP = Origin(cause=Cause.WHATSAPP)
 _PART_BYTES = 1024 * 1024
 
 
@@ -41,8 +40,7 @@ class MediaFetchUseCases:
         What is offered as too large is refused at once.
         """
         at = self.clock()
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, _):
             while media := await tx.media.next(lease.key.device_id, at=at):
                 if (media.size or 0) <= SIZE_MAX[media.type]:
                     return media
@@ -75,8 +73,7 @@ class MediaFetchUseCases:
         self, lease: DeviceLease, media_id: MediaId, change: Callable[..., None]
     ) -> bool:
         """Change a file that is still waited for; return whether it was."""
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, _):
             try:
                 media = await tx.media.get(media_id)
             except NotFound:

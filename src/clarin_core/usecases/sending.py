@@ -12,7 +12,6 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from clarin_core.domain.actor import Cause, Origin
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.devices import Device, DeviceLease
 from clarin_core.domain.ids import AccountId
@@ -35,9 +34,9 @@ from clarin_core.ports.messaging import SentAs
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.device_sessions import holding
 from clarin_core.usecases.inbox_news import files_of
 
-WHATSAPP = Origin(cause=Cause.WHATSAPP)
 _NOBODY_KNOWS = "nobody can say whether it was sent"
 _TOO_LATE = "it waited for too long"
 
@@ -68,8 +67,7 @@ class SendingUseCases:
         A message that has no name yet gets `wa_message_id`, and keeps it when it is repeated.
         """
         at = self.clock()
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             item, message = await _next(tx, device, at=at)
             if item is None:
                 return None
@@ -102,8 +100,7 @@ class SendingUseCases:
         at = self.clock()
         if not item.put_off(at):
             return await self.fail(lease, item, reason)
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, _):
             await _wait_again(tx, item, at=at)
         return None
 
@@ -116,15 +113,13 @@ class SendingUseCases:
 
         Unless the account wants it to be sent once more all the same.
         """
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             await _lose(tx, device, item, at=self.clock())
 
     async def recover(self, lease: DeviceLease, *, honours_ids: bool) -> None:
         """Settle what another holder of the device had begun and not ended."""
         at = self.clock()
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             for item in await tx.outbox.at_work(lease.key.device_id):
                 if item.kind is not OutboxKind.SEND or honours_ids:
                     item.token = None
@@ -133,8 +128,7 @@ class SendingUseCases:
                     await _lose(tx, device, item, at=at)
 
     async def _end(self, lease: DeviceLease, item: OutboxItem, ending: "_Ending") -> None:
-        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            device = await tx.devices.hold(lease.key.device_id, lease.token)
+        async with holding(self.storage, lease) as (tx, device):
             await _finish(tx, device, item, ending, at=self.clock())
 
 
