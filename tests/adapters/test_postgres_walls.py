@@ -105,7 +105,7 @@ async def furnish(account: Tenant) -> None:
     await account.storage.leases.lease(account.key_of(device), "a", timedelta(hours=1))
     job = await account.add_import()
     async with account.begin() as tx:
-        await tx.devices.set_aside(device.id, [b"?"], "not understood", at=NOON)
+        await tx.devices.set_aside(device.id, b"?", "not understood", at=NOON)
         await tx.leads.log_moves([StageMove(lead_id=lead.id, to_stage=account.stages[0], at=NOON)])
         await tx.imports.save(job, [RowOutcome(row=1, result=RowResult.CREATED)])
         await answer_in(tx, a_request("uno"))

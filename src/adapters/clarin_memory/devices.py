@@ -1,6 +1,6 @@
 """Devices, and who may act for them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,12 +73,12 @@ class MemoryDeviceStore(DeviceStore):
         self.scope.shared.leases.drop(self._key(device_id))
 
     async def set_aside(
-        self, device_id: DeviceId, heard: Sequence[bytes], reason: str, *, at: datetime
+        self, device_id: DeviceId, heard: bytes, reason: str, *, at: datetime
     ) -> None:
         """Keep what a device heard and nobody could store; memory forgets why and when."""
         _device(self.scope.tables, device_id)
         before = self.scope.tables.aside.peek(device_id) or []
-        self.scope.tables.aside.put(device_id, [*before, *heard])
+        self.scope.tables.aside.put(device_id, [*before, heard])
 
     async def take_aside(self, device_id: DeviceId, *, skip: int) -> bytes | None:
         """Remove and return the oldest thing that was set aside, after so many older ones."""

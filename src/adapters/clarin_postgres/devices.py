@@ -5,7 +5,7 @@ key (`device_leases_token`), so that a takeover waits for that; a renewal change
 not. The device is locked before its lease, as its removal does it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -76,8 +76,7 @@ _REMOVE = """-- devices.remove
     delete from devices d where d.account_id = $1 and d.id = $2"""
 _SET_ASIDE = """-- devices.set_aside
     insert into set_aside (account_id, device_id, heard, reason, created_at)
-    select $1, $2, h.heard, $4, $5 from unnest($3::bytea[]) with ordinality as h(heard, place)
-    order by h.place"""
+    values ($1, $2, $3, $4, $5)"""
 _TAKE_ASIDE = """-- devices.take_aside
     delete from set_aside a
     where a.account_id = $1 and a.id = (
@@ -185,10 +184,10 @@ class PostgresDeviceStore(DeviceStore):
         await self.scope.fetch(_REMOVE, device_id)
 
     async def set_aside(
-        self, device_id: DeviceId, heard: Sequence[bytes], reason: str, *, at: datetime
+        self, device_id: DeviceId, heard: bytes, reason: str, *, at: datetime
     ) -> None:
         """Keep what a device heard and nobody could store."""
-        await self.scope.fetch(_SET_ASIDE, device_id, list(heard), reason, at)
+        await self.scope.fetch(_SET_ASIDE, device_id, heard, reason, at)
 
     async def take_aside(self, device_id: DeviceId, *, skip: int) -> bytes | None:
         """Remove and return the oldest thing that was set aside, after so many older ones."""

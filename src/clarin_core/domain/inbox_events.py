@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import field
 
-from clarin_core.domain.chats import Chat
+from clarin_core.domain.chats import Chat, jids_of
 from clarin_core.domain.devices import Device, PairingCode
 from clarin_core.domain.event_base import DomainEvent
 from clarin_core.domain.ids import ChatId, DeviceId, MessageId, QuickReplyId
@@ -181,6 +181,6 @@ InboxEvent = (
 
 def status_changed(messages: Sequence[Message], chats: Iterable[Chat]) -> MessageStatusChanged:
     """Return the event of messages that came further, or came to nothing, in some chats."""
-    jids = {chat.id: chat.identity.jid for chat in chats}
+    jids = jids_of(chats)
     named = {one.chat_id: jids[one.chat_id] for one in messages if one.chat_id in jids}
     return MessageStatusChanged(messages=list(messages), jids=named)

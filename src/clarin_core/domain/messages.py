@@ -26,7 +26,6 @@ PREVIEW_MAX = 200
 AHEAD_MAX = timedelta(minutes=5)
 _EDITS_KEPT = 20
 
-WaMessageId = Annotated[str, Meta(min_length=1, max_length=128)]
 Body = Annotated[str, Meta(min_length=1, max_length=BODY_MAX, extra={"lines": True})]
 
 

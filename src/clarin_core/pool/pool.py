@@ -115,13 +115,17 @@ class DevicePool:
 
     async def _look(self) -> None:
         """Tell runs what they have to do, take devices that nobody has, and rest."""
-        for call in await self.leases.calls(list(self._held), at=self.parts.clock()):
-            if call.key in self._held:
-                self._held[call.key].run.heed(call)
+        if self._held:
+            await self._call()
         await self._take_some()
         await self._rest()
         await self.parts.pause(_GATHER_S)
         self._hint.clear()
+
+    async def _call(self) -> None:
+        for call in await self.leases.calls(list(self._held), at=self.parts.clock()):
+            if held := self._held.get(call.key):
+                held.run.heed(call)
 
     async def _rest(self) -> None:
         """Wait for a hint, but not for long."""

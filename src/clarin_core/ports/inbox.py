@@ -72,7 +72,7 @@ class DeviceStore(Protocol):
         ...
 
     async def set_aside(
-        self, device_id: DeviceId, heard: Sequence[bytes], reason: str, *, at: datetime
+        self, device_id: DeviceId, heard: bytes, reason: str, *, at: datetime
     ) -> None:
         """Keep what a device heard and nobody could store; raises NotFound for the device."""
         ...

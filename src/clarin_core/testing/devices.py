@@ -137,7 +137,7 @@ class DeviceLaws(Contract):
 
     async def _set_aside(self, account: Tenant, device: Device, heard: bytes) -> None:
         async with account.begin() as tx:
-            await tx.devices.set_aside(device.id, [heard], "not understood", at=NOON)
+            await tx.devices.set_aside(device.id, heard, "not understood", at=NOON)
 
 
 class LeaseLaws(Contract):

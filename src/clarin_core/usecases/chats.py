@@ -25,7 +25,7 @@ from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.contacts import Deleted
-from clarin_core.usecases.inbox_people import chat_with
+from clarin_core.usecases.inbox_people import chat_with, live_chats
 from clarin_core.usecases.messages import say
 
 _RECEIPTS_MAX = 100
@@ -83,10 +83,7 @@ class ChatUseCases:
         """Hide several chats, all or none (SD3)."""
         actor.require_admin()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            found = await tx.chats.get_many(batch.ids)
-            chats = [chat for chat in found if chat.deleted_at is None]
-            if missing := batch.ids - {chat.id for chat in chats}:
-                raise NotFound("chat", min(missing))
+            chats = await live_chats(tx, batch.ids)
             await self._delete(tx, chats)
         return Deleted(count=len(chats))
 

@@ -69,7 +69,7 @@ class InboxUseCases:
         """Keep what cannot be stored for `receive_aside`: nothing that was heard is dropped."""
         kept = msgspec.msgpack.encode(heard)
         async with holding(self.storage, lease) as (tx, device):
-            await tx.devices.set_aside(device.id, [kept], reason[:REASON_MAX], at=self.clock())
+            await tx.devices.set_aside(device.id, kept, reason[:REASON_MAX], at=self.clock())
 
     async def receive_aside(self, lease: DeviceLease, *, skip: int) -> bool:
         """Let happen what was set aside, but for so many older things; False for nothing.
@@ -142,8 +142,9 @@ async def _talk(
         for wa_id in _wa_ids(event)
     ]
     keys: set[Key] = {key for _, key in named}
-    messages = await tx.messages.by_wa(keys)
-    marks = await tx.messages.take_marks(keys - messages.keys())
+    messages = await tx.messages.by_wa(keys) if keys else {}
+    unknown = keys - messages.keys()
+    marks = await tx.messages.take_marks(unknown) if unknown else {}
     own = {key[0] for event, key in named if key not in messages and _may_settle(event)}
     unsettled = await tx.messages.unsettled(own) if own else []
     return Talk(device.id, people.main, at, chats, messages, marks, unsettled), opened

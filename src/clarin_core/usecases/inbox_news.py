@@ -1,10 +1,16 @@
 """What is told of messages: events with all that a screen needs to show them."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.events import Event
-from clarin_core.domain.inbox_events import MessageEdited, MessageRevoked, status_changed
+from clarin_core.domain.inbox_events import (
+    ChatUpdated,
+    MessageEdited,
+    MessageRevoked,
+    status_changed,
+)
 from clarin_core.domain.media import Attachment
 from clarin_core.domain.messages import Message
 from clarin_core.ports.transaction import Transaction
@@ -33,3 +39,17 @@ async def changes_of(
     if revoked:
         events.append(MessageRevoked(messages=list(revoked)))
     return events
+
+
+async def save_status(tx: Transaction, chat: Chat, message: Message) -> None:
+    """Store a message that came further, or came to nothing, and tell of it."""
+    await tx.messages.save([message])
+    tx.emit(status_changed([message], [chat]))
+
+
+async def show_again(tx: Transaction, chat: Chat, *, at: datetime) -> None:
+    """Let a chat show what it has now, and tell of it if that is something else."""
+    tally = (await tx.messages.tally([chat]))[chat.id]
+    if changed := chat.show(tally.latest, tally.unread, at=at):
+        await tx.chats.save([chat])
+        tx.emit(ChatUpdated(chats=[chat], changed=list(changed)))

@@ -11,7 +11,7 @@ from datetime import datetime
 from clarin_core.domain.chats import Chat, ChatDraft
 from clarin_core.domain.contacts import Contact, ContactDraft, ContactIdentity, ContactMerge
 from clarin_core.domain.events import ContactCreated, ContactUpdated, Event
-from clarin_core.domain.ids import ContactId, DeviceId
+from clarin_core.domain.ids import ChatId, ContactId, DeviceId
 from clarin_core.domain.inbound import Peer
 from clarin_core.domain.inbox_events import (
     ChatOpened,
@@ -20,7 +20,7 @@ from clarin_core.domain.inbox_events import (
 )
 from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.phone import normalize_phone
-from clarin_core.errors import Conflict
+from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.contacts import merge_contacts
 from clarin_core.usecases.inbox_news import changes_of
@@ -171,6 +171,14 @@ class People:
                 chat.alter({"identity": phone}, at=self.at)
                 await self.tx.chats.save([chat])
                 self.tx.emit(ChatUpdated(chats=[chat], changed=["identity"]))
+
+
+async def live_chats(tx: Transaction, chat_ids: Collection[ChatId]) -> list[Chat]:
+    """Return chats, locked, by id; raises NotFound when one is deleted or not there."""
+    chats = [chat for chat in await tx.chats.get_many(chat_ids) if chat.deleted_at is None]
+    if missing := set(chat_ids) - {chat.id for chat in chats}:
+        raise NotFound("chat", min(missing))
+    return chats
 
 
 async def chat_with(

@@ -8,7 +8,7 @@ Whoever changes a message that may be about to be sent takes its device first, a
 through the outbox does: so nobody begins to send it meanwhile.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,12 +18,10 @@ from clarin_core.domain.actor import Actor
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.command import ANY_VERSION, Precondition
 from clarin_core.domain.devices import DeviceStatus
-from clarin_core.domain.ids import ChatId, MediaId, MessageId
+from clarin_core.domain.ids import MediaId, MessageId
 from clarin_core.domain.inbox_events import (
-    ChatUpdated,
     MessageQueued,
     MessageRevoked,
-    status_changed,
 )
 from clarin_core.domain.media import Attachment, MediaView, NewUrlFile, attachment_of
 from clarin_core.domain.messages import (
@@ -56,12 +54,12 @@ from clarin_core.domain.sending import (
     reword,
     spoken,
 )
-from clarin_core.errors import Invalid, NotFound
+from clarin_core.errors import Invalid
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
-from clarin_core.usecases.inbox_news import changes_of
-from clarin_core.usecases.inbox_people import chat_with
+from clarin_core.usecases.inbox_news import changes_of, save_status, show_again
+from clarin_core.usecases.inbox_people import chat_with, live_chats
 
 Fetch = Callable[[Actor, NewUrlFile], Awaitable[MediaView]]
 """Keeps a file of the web, committed on its own; raises Invalid `url`, and what an upload does."""
@@ -115,7 +113,7 @@ class MessageUseCases:
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             said = await tx.views.message(wanted.message_id)
-            chats = await _live(tx, wanted.chat_ids)
+            chats = await live_chats(tx, wanted.chat_ids)
             drafts = [forward(said, spoken(chat, actor.user_id, at=at)) for chat in chats]
             await _require_devices(tx, chats, wanted.queue)
             messages = await _queue(tx, chats, drafts, said.media, at=at)
@@ -133,7 +131,7 @@ class MessageUseCases:
             item.doubts = int(message.status is MessageStatus.UNKNOWN)
             message.queue_again(at=at)
             await tx.outbox.add([item], at=at)
-            await _settle(tx, chat, message)
+            await save_status(tx, chat, message)
         return await self._view(actor, message_id)
 
     async def give_up(
@@ -147,7 +145,7 @@ class MessageUseCases:
             if message.status is not MessageStatus.UNKNOWN:
                 raise wrong_state(message)
             message.end(MessageStatus.FAILED, "given up", at=at)
-            await _settle(tx, chat, message)
+            await save_status(tx, chat, message)
         return await self._view(actor, message_id)
 
     async def react(self, actor: Actor, new: NewReaction) -> MessageView:
@@ -241,13 +239,6 @@ async def _addressed(tx: Transaction, actor: Actor, new: NewMessage, *, at: date
     return await chat_with(tx, new.device_id, new.to, region=actor.region, at=at)
 
 
-async def _live(tx: Transaction, chat_ids: Collection[ChatId]) -> list[Chat]:
-    chats = [chat for chat in await tx.chats.get_many(chat_ids) if chat.deleted_at is None]
-    if missing := set(chat_ids) - {chat.id for chat in chats}:
-        raise NotFound("chat", min(missing))
-    return chats
-
-
 async def _held(tx: Transaction, message_id: MessageId) -> tuple[Chat, Message]:
     """Return a message that people see, and its chat, after their device."""
     seen = await tx.views.message(message_id)
@@ -316,28 +307,16 @@ async def _reword(
     if message.version > before:
         await tx.messages.save([message])
         tx.emit(*await changes_of(tx, [chat], edited=[message]))
-        await _show_again(tx, chat, at=at)
+        await show_again(tx, chat, at=at)
 
 
 async def _call_off(tx: Transaction, chat: Chat, message: Message, *, at: datetime) -> None:
     call_off(message, at=at)
     for item in await tx.outbox.of_message(message.id):
         await tx.outbox.remove(item)
-    await _settle(tx, chat, message)
+    await save_status(tx, chat, message)
     tx.emit(MessageRevoked(messages=[message]))
-    await _show_again(tx, chat, at=at)
-
-
-async def _settle(tx: Transaction, chat: Chat, message: Message) -> None:
-    await tx.messages.save([message])
-    tx.emit(status_changed([message], [chat]))
-
-
-async def _show_again(tx: Transaction, chat: Chat, *, at: datetime) -> None:
-    tally = (await tx.messages.tally([chat]))[chat.id]
-    if changed := chat.show(tally.latest, tally.unread, at=at):
-        await tx.chats.save([chat])
-        tx.emit(ChatUpdated(chats=[chat], changed=list(changed)))
+    await show_again(tx, chat, at=at)
 
 
 def _sending(message: Message, at: datetime) -> OutboxDraft:

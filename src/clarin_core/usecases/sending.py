@@ -16,13 +16,11 @@ from clarin_core.domain.chats import Chat
 from clarin_core.domain.devices import Device, DeviceLease
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.inbox_events import (
-    ChatUpdated,
     MessageEdited,
     MessageReceived,
     MessageRevoked,
     MessageSent,
     ReactionChanged,
-    status_changed,
 )
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.media import Media
@@ -35,7 +33,7 @@ from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.device_sessions import holding
-from clarin_core.usecases.inbox_news import files_of
+from clarin_core.usecases.inbox_news import files_of, save_status, show_again
 
 _NOBODY_KNOWS = "nobody can say whether it was sent"
 _TOO_LATE = "it waited for too long"
@@ -78,8 +76,7 @@ class SendingUseCases:
             if item.kind is OutboxKind.SEND and message is not None:
                 message.wa_message_id = message.wa_message_id or wa_message_id
                 message.hand_over(at=at)
-                await tx.messages.save([message])
-                tx.emit(status_changed([message], [chat]))
+                await save_status(tx, chat, message)
                 media = None if message.media_id is None else await tx.media.get(message.media_id)
         account_id = lease.key.account_id
         return Errand(account_id=account_id, item=item, chat=chat, message=message, media=media)
@@ -145,10 +142,7 @@ class _Matter:
     async def store(self) -> None:
         """Store the message, and let its chat show what it has now."""
         await self.tx.messages.save([self.message])
-        tally = (await self.tx.messages.tally([self.chat]))[self.chat.id]
-        if changed := self.chat.show(tally.latest, tally.unread, at=self.at):
-            await self.tx.chats.save([self.chat])
-            self.tx.emit(ChatUpdated(chats=[self.chat], changed=list(changed)))
+        await show_again(self.tx, self.chat, at=self.at)
 
 
 _Ending = Callable[[_Matter], Awaitable[None]]
@@ -174,8 +168,7 @@ def _ending(status: MessageStatus, reason: str) -> _Ending:
         before = matter.message.version
         matter.message.end(status, reason, at=matter.at)
         if matter.message.version > before:
-            await matter.tx.messages.save([matter.message])
-            matter.tx.emit(status_changed([matter.message], [matter.chat]))
+            await save_status(matter.tx, matter.chat, matter.message)
 
     return end
 
@@ -190,8 +183,7 @@ def _failing(item: OutboxItem, reason: str) -> _Ending:
         if item.kind is not OutboxKind.TYPING and matter.message.alter(
             {"error": error}, at=matter.at
         ):
-            await matter.tx.messages.save([matter.message])
-            matter.tx.emit(status_changed([matter.message], [matter.chat]))
+            await save_status(matter.tx, matter.chat, matter.message)
 
     return end
 
@@ -234,9 +226,8 @@ async def _wait_again(tx: Transaction, item: OutboxItem, *, at: datetime) -> Non
         message = await tx.messages.get(item.message_id)
         if message.status is MessageStatus.SENDING:
             message.alter({"status": MessageStatus.QUEUED}, at=at)
-            await tx.messages.save([message])
-            chats = await tx.chats.get_many([message.chat_id])
-            tx.emit(status_changed([message], chats))
+            (chat,) = await tx.chats.get_many([message.chat_id])
+            await save_status(tx, chat, message)
 
 
 async def _settle(matter: _Matter, sent: SentAs) -> None:

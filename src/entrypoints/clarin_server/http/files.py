@@ -24,7 +24,7 @@ from clarin_server.http.answers import answer, request_id_of
 from clarin_server.http.auth import allow_origin
 from clarin_server.http.decoding import decode_query, stream_body
 from clarin_server.http.form_stream import FormStream
-from clarin_server.http.forms import Part, boundary_of
+from clarin_server.http.forms import Part, boundary_of, texts_of
 from clarin_server.http.limits import Limits
 from clarin_server.http.ranges import NotSatisfiable, Span, span_of
 from clarin_server.http.reserve import Reserve
@@ -143,9 +143,7 @@ class Files:
 
 def _new_file(fields: Mapping[str, Part], file: Part) -> NewFile:
     """Return what a form says of its file; the file's name is a label."""
-    if unknown := fields.keys() - _FIELDS:
-        raise Invalid(min(unknown)[:64], "is not a field of this form")
-    given = {name: part.text for name, part in fields.items()}
+    given = texts_of(fields, _FIELDS)
     if label := label_of(file.filename or ""):
         given["filename"] = label
     try:

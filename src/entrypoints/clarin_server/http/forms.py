@@ -1,11 +1,12 @@
 """Multipart forms (RFC 7578): few parts, short heads, any bytes as content; here read whole."""
 
 import re
+from collections.abc import Mapping, Set
 from email.message import Message
 from email.parser import HeaderParser
 from typing import NamedTuple
 
-from clarin_core.errors import Malformed, Unsupported
+from clarin_core.errors import Invalid, Malformed, Unsupported
 
 _PARTS_MAX = 16
 HEAD_BYTES_MAX = 4096
@@ -49,6 +50,13 @@ def read_form(body: bytes, boundary: bytes) -> dict[str, Part]:
             raise Malformed(part.name[:64], "is given more than once")
         parts[part.name] = part
     return parts
+
+
+def texts_of(fields: Mapping[str, Part], known: Set[str]) -> dict[str, str]:
+    """Return what fields that are no files say; raises Invalid for one that is not known."""
+    if unknown := fields.keys() - known:
+        raise Invalid(min(unknown)[:64], "is not a field of this form")
+    return {name: part.text for name, part in fields.items()}
 
 
 def read_head(head: bytes) -> Part:

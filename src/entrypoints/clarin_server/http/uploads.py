@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import re
 from collections.abc import Mapping
 
 import msgspec
@@ -13,12 +12,13 @@ from clarin_core.domain.csv_table import BYTES_MAX
 from clarin_core.domain.idempotency import IdempotencyKey
 from clarin_core.domain.ids import ImportId
 from clarin_core.domain.imports import ImportOptions
+from clarin_core.domain.media import label_of
 from clarin_core.errors import Invalid
 from clarin_core.ports.storage import Storage
 from clarin_core.usecases.idempotency import Once
 from clarin_server.http.answers import HEADERS, answer, request_id_of
 from clarin_server.http.decoding import decode_id, read_body
-from clarin_server.http.forms import Part, boundary_of, read_form
+from clarin_server.http.forms import Part, boundary_of, read_form, texts_of
 from clarin_server.http.limits import Limits
 from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.reserve import Reserve, Take
@@ -104,13 +104,10 @@ async def _form(request: Request, take: Take) -> tuple[ImportOptions, bytes]:
 
 def _options(fields: Mapping[str, Part], filename: str) -> ImportOptions:
     """Return the form's other fields; the file's name is a label, its path is dropped."""
-    if unknown := fields.keys() - _FIELDS:
-        raise Invalid(min(unknown)[:64], "is not a field of this form")
-    given = {name: part.text for name, part in fields.items()}
-    label = re.split(r"[/\\]", filename)[-1]
-    label = "".join(filter(str.isprintable, label)).strip()[:255] or "import.csv"
+    given = texts_of(fields, _FIELDS)
+    given["filename"] = label_of(filename) or "import.csv"
     try:
-        return msgspec.convert(given | {"filename": label}, ImportOptions, strict=False)
+        return msgspec.convert(given, ImportOptions, strict=False)
     except msgspec.ValidationError as error:
         name = "overwrite" if "`bool`" in str(error) else "import_type"
         raise Invalid(name, "is none of the known values") from error
