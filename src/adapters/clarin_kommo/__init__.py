@@ -1,0 +1,1 @@
+"""Kommo, read over its REST API: the port Crm."""
