@@ -85,6 +85,16 @@ _GET_MANY = f"""-- contacts.get_many
     select {_CONTACT} from contacts c
     where c.account_id = $1 and c.id = any($2)
     order by c.id for no key update"""
+_LOOK_UP = f"""-- contacts.look_up
+    select {_CONTACT} from contacts c
+    where c.account_id = $1 and c.id in (
+        select unnest($2::bigint[])
+        union
+        select k.id from contacts k
+        where k.account_id = $1 and k.phone in (select unnest($3::text[]))
+            and k.deleted_at is null
+    )
+    order by c.id for no key update"""
 # New phones in their order, so that two claims of the same ones wait and do not deadlock.
 # A set to join with, here and in `leads`: before the tables have statistics, PostgreSQL takes
 # an account for small, and would compare each of its rows with each phone of a list.
@@ -194,6 +204,13 @@ class PostgresContactStore(ContactStore):
     async def get_many(self, contact_ids: Collection[ContactId]) -> list[Contact]:
         """Return contacts, deleted ones included, locked, by id; unknown ones are left out."""
         return structs(await self.scope.fetch(_GET_MANY, list(contact_ids)), Contact)
+
+    async def look_up(
+        self, contact_ids: Collection[ContactId], phones: Collection[PhoneNumber]
+    ) -> list[Contact]:
+        """Return contacts by their ids, deleted ones included, and live ones by their phones."""
+        rows = await self.scope.fetch(_LOOK_UP, list(contact_ids), list(phones))
+        return structs(rows, Contact)
 
     async def claim(
         self, drafts: Sequence[ContactDraft], *, at: datetime

@@ -23,6 +23,7 @@ from clarin_core.domain.events import (
     Event,
     ImportAdvanced,
     ImportFinished,
+    KommoAdvanced,
     LeadAssigned,
     LeadCreated,
     LeadDeleted,
@@ -170,6 +171,8 @@ def _other(event: Event) -> tuple[str, Data]:
             job = event.job
             shown = ("id", "state", "counts", "rows", "rows_done", "error")
             return "import_update", {field: getattr(job, field) for field in shown}
+        case KommoAdvanced():
+            return "sync_update", msgspec.structs.asdict(event.progress)
         case AccountChanged():
             return "account_update", {"action": "updated", "id": event.account.id}
         case MembershipChanged():
