@@ -116,7 +116,7 @@ class LeadPlan:
         return [*moves, *entries]
 
     @property
-    def tags(self) -> dict[LeadId, frozenset[str]]:
+    def tags(self) -> dict[int, frozenset[str]]:
         """The names of Kommo's tags on each lead."""
         known = ((one.lead, one.said) for one in self.changes)
         return {lead.id: tag_names(said) for lead, said in known if lead is not None}

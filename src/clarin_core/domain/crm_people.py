@@ -96,7 +96,7 @@ class PeoplePlan:
         return list(({loser.id: loser for loser in self.losers} | own).values())
 
     @property
-    def tags(self) -> dict[ContactId, frozenset[str]]:
+    def tags(self) -> dict[int, frozenset[str]]:
         """The names of Kommo's tags on each contact."""
         own = ((one.contact, one) for one in self.changes if not one.is_shared)
         return {contact.id: tag_names(one.said) for contact, one in own if contact is not None}

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, field
 from clarin_core.domain.command import VERBATIM, Command
 from clarin_core.domain.entity import Entity
 from clarin_core.domain.ids import AccountId, ContactId, KommoId, LeadId, PipelineId
-from clarin_core.domain.kommo_sync import Backfill, SyncState
+from clarin_core.domain.kommo_sync import Backfill, SyncState, Walk
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.remote import (
     RemoteContact,
@@ -133,9 +133,22 @@ class KommoLink(Entity, kw_only=True, omit_defaults=True):
             return KommoPhase.IDLE
         return KommoPhase.BACKFILL if self.state.backfill else KommoPhase.LIVE
 
-    def begin_backfill(self, at: datetime, *, start: datetime, is_full: bool) -> None:
-        """Read everything (anew); what happens meanwhile is followed from `start` on."""
-        self.state.backfill = Backfill(start=start, since=at, is_full=is_full)
+    def begin_backfill(self, at: datetime, *, is_full: bool = False) -> None:
+        """Read everything, or what was not read before: contacts are the same for all pipelines.
+
+        One that is under way begins anew with the leads.
+        """
+        before = self.state.backfill
+        if is_full or (before is None and self.state.contacts_upto is None):
+            contacts: Walk | None = Walk()
+        else:
+            contacts = before.contacts if before else None
+        self.state.backfill = Backfill(
+            since=at,
+            contacts=contacts,
+            start=before.start if before else None,
+            is_full=is_full or (before is not None and before.is_full),
+        )
         self.touch(at)
 
     def fail(self, fault: KommoFault) -> bool:
@@ -152,7 +165,9 @@ class KommoLink(Entity, kw_only=True, omit_defaults=True):
         if not self.connected:
             return False
         fault = self.fault
-        return fault is None or (fault.retry_at is not None and fault.retry_at <= at)
+        if fault is None or fault.trouble is Trouble.MASS_DELETION:
+            return True
+        return fault.retry_at is not None and fault.retry_at <= at
 
 
 class KommoPipeline(Struct, kw_only=True, omit_defaults=True):
@@ -318,18 +333,23 @@ def progress_of(link: KommoLink, at: datetime) -> KommoProgress:
         return KommoProgress(phase=link.phase, fault=link.fault, last_ok_at=link.last_ok_at)
     passed = (at - backfill.since).total_seconds()
     rate = (backfill.rows - backfill.rows_then) / passed if passed > 0 else 0.0
-    totals = [backfill.contacts.total, backfill.leads.total]
+    walks = [walk for walk in (backfill.contacts, backfill.leads) if walk is not None]
+    totals = [walk.total for walk in walks]
     known = [total for total in totals if total is not None]
     left = sum(known) - backfill.rows if len(known) == len(totals) else None
     return KommoProgress(
         phase=link.phase,
-        leads=StreamProgress(done=backfill.leads.rows, total=backfill.leads.total),
-        contacts=StreamProgress(done=backfill.contacts.rows, total=backfill.contacts.total),
+        leads=_progress_of(backfill.leads),
+        contacts=_progress_of(backfill.contacts),
         rate=round(rate, 1),
         left_s=round(left / rate) if left is not None and rate else None,
         fault=link.fault,
         last_ok_at=link.last_ok_at,
     )
+
+
+def _progress_of(walk: Walk | None) -> StreamProgress | None:
+    return None if walk is None else StreamProgress(done=walk.rows, total=walk.total)
 
 
 def status_of(link: KommoLink, at: datetime) -> KommoStatus:
@@ -354,9 +374,9 @@ def report_of(link: KommoLink, counts: KommoCounts, at: datetime) -> KommoReport
         progress=progress_of(link, at),
         leads=counts.leads,
         contacts=counts.contacts,
-        leads_upto=state.leads.upto if state.leads else None,
-        contacts_upto=state.contacts.upto if state.contacts else None,
-        hints_upto=state.hints.upto if state.hints else None,
+        leads_upto=state.leads_upto,
+        contacts_upto=state.contacts_upto,
+        hints_upto=state.hints_upto,
         swept_at=state.swept_at,
         is_sweeping=state.sweep is not None,
     )

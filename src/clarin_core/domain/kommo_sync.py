@@ -4,7 +4,7 @@ A list is walked by its pages, in whatever order they come; `Walk` knows which a
 instants here are Kommo's own, of rows that were stored: no clock of ours decides what is read next.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from msgspec import Struct, field
@@ -89,77 +89,119 @@ class Walk(Struct, kw_only=True, omit_defaults=True):
 class Backfill(Struct, kw_only=True, omit_defaults=True):
     """A first reading of everything, or one anew; `is_full` mends what was changed here, too.
 
-    `since` and `rows_then` are of when the process that is at it began: its rate is counted
-    from there.
+    `start` is when it began, None before it did. `since` and `rows_then` are of when the process
+    that is at it began: its rate is counted from there. Without `contacts` leads alone are read.
     """
 
-    start: datetime
     since: datetime
+    start: datetime | None = None
     rows_then: int = 0
-    contacts: Walk = field(default_factory=Walk)
+    contacts: Walk | None = None
     leads: Walk = field(default_factory=Walk)
     is_full: bool = False
 
     @property
     def rows(self) -> int:
         """How many rows were read."""
-        return self.contacts.rows + self.leads.rows
+        return self.leads.rows + (self.contacts.rows if self.contacts else 0)
 
     @property
     def is_done(self) -> bool:
         """Whether all is stored."""
-        return self.contacts.is_done and self.leads.is_done
+        return self.leads.is_done and (self.contacts is None or self.contacts.is_done)
 
-    def walk(self, kind: RemoteKind) -> Walk:
+    def walk(self, kind: RemoteKind) -> Walk | None:
         """Return the walk over leads or contacts."""
         return self.leads if kind is RemoteKind.LEAD else self.contacts
+
+    def choose(self, busy: Mapping[RemoteKind, Collection[int]]) -> tuple[RemoteKind, int] | None:
+        """Return a page to fetch while others are being fetched; None if there is none now.
+
+        Contacts come first, so that leads find theirs; but how many leads there are is asked for
+        at once.
+        """
+        first = [RemoteKind.CONTACT, RemoteKind.LEAD]
+        if self.leads.last is None and not busy[RemoteKind.LEAD]:
+            first.reverse()
+        for kind in first:
+            walk = self.walk(kind)
+            if walk is not None and (page := walk.choose(busy[kind])) is not None:
+                return kind, page
+        return None
+
+    def take_over(self, at: datetime) -> None:
+        """Count the rate anew, in the process that goes on with it."""
+        self.since, self.rows_then = at, self.rows
 
 
 class Sweep(Struct, kw_only=True, omit_defaults=True):
     """A slow walk over all that is there, by id, to find what vanished without a word.
 
     `page` comes next, and everything up to `after` was seen; `missing` was asked for by its id
-    in vain.
+    in vain. A second one is believed, and collects nothing.
     """
 
     kind: RemoteKind
     page: int = 1
     after: KommoId = KommoId(0)
     missing: list[KommoId] = []
-
-
-class Stream(Struct, kw_only=True, omit_defaults=True):
-    """The changes of leads, of contacts, or the hints: all up to `upto` are stored."""
-
-    upto: datetime
+    is_second: bool = False
 
 
 class SyncState(Struct, kw_only=True, omit_defaults=True):
-    """Where the mirror stands. What is in `again` is to be read by its id soon.
+    """Where the mirror stands.
 
-    `suspects` are the kinds of which a sweep missed so much that it was not believed yet.
+    All that Kommo said of leads and contacts and in hints up to these instants is stored. What is
+    in `again_leads` and `again_contacts` is to be read by its id soon. A sweep that missed so
+    much of a kind that it was not believed is repeated: `suspects`, since `suspected_at`.
     """
 
     backfill: Backfill | None = None
-    leads: Stream | None = None
-    contacts: Stream | None = None
-    hints: Stream | None = None
-    again: list[KommoId] = []
+    leads_upto: datetime | None = None
+    contacts_upto: datetime | None = None
+    hints_upto: datetime | None = None
+    again_leads: list[KommoId] = []
+    again_contacts: list[KommoId] = []
     sweep: Sweep | None = None
     sweeps_due: list[RemoteKind] = []
     suspects: list[RemoteKind] = []
+    suspected_at: datetime | None = None
     swept_at: datetime | None = None
 
-    def stream(self, kind: RemoteKind) -> Stream | None:
-        """Return the stream of leads or contacts."""
-        return self.leads if kind is RemoteKind.LEAD else self.contacts
+    def upto(self, kind: RemoteKind) -> datetime | None:
+        """Return up to when leads or contacts were followed."""
+        return self.leads_upto if kind is RemoteKind.LEAD else self.contacts_upto
 
-    def ask_for_sweeps(self, *kinds: RemoteKind) -> None:
-        """Let sweeps begin as soon as there is time for them."""
-        self.sweeps_due += [kind for kind in kinds if kind not in self.sweeps_due]
+    def follow_to(self, kind: RemoteKind, upto: datetime) -> bool:
+        """Move on, never back; return whether that is further than before."""
+        before = self.upto(kind)
+        if before is not None and upto <= before:
+            return False
+        if kind is RemoteKind.LEAD:
+            self.leads_upto = upto
+        else:
+            self.contacts_upto = upto
+        return True
 
-    def begin_streams(self, at: datetime) -> None:
-        """Follow the changes from an instant on, as far as they are not followed from before."""
-        self.leads = self.leads or Stream(upto=at)
-        self.contacts = self.contacts or Stream(upto=at)
-        self.hints = self.hints or Stream(upto=at)
+    def begin(self, start: datetime) -> None:
+        """Follow what the backfill reads from an instant on: what was before is in its pages."""
+        if self.backfill is None or self.backfill.start is not None:
+            return
+        self.backfill.start = start
+        self.leads_upto = self.hints_upto = start
+        if self.backfill.contacts is not None or self.contacts_upto is None:
+            self.contacts_upto = start
+
+    def again(self, kind: RemoteKind) -> list[KommoId]:
+        """Return what is to be read by its id soon."""
+        return self.again_leads if kind is RemoteKind.LEAD else self.again_contacts
+
+    def read_again(self, kind: RemoteKind, kommo_ids: Iterable[KommoId]) -> None:
+        """Let some more be read by their ids soon."""
+        wanted = self.again(kind)
+        wanted += sorted({*kommo_ids}.difference(wanted))
+
+    def ask_for_sweep(self, kind: RemoteKind) -> None:
+        """Let a sweep begin as soon as there is time for it."""
+        if kind not in self.sweeps_due:
+            self.sweeps_due.append(kind)
