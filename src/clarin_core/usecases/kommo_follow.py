@@ -5,8 +5,10 @@ not the second one of the list, but the first one of a list that begins with the
 only within one second pages are counted.
 
 How far to look back is a ladder. Kommo shows changes late, mostly by seconds, at times by minutes,
-and a second may have many: each pass looks back some seconds, now and then one looks back a minute
-or ten. So does the first one after a start or a failure. What was stored already changes nothing.
+and a second may have many: each pass looks back some seconds, each minute one looks back two, and
+each ten minutes one looks back twenty. So does the first one after a start or a failure. A look
+back that is longer than the time between two of them by as much as a change is late finds it; what
+was stored already changes nothing.
 """
 
 import asyncio
@@ -21,11 +23,11 @@ from clarin_core.ports.crm import CrmList
 from clarin_core.usecases.kommo_keeper import Entity, Keeper, Note
 from clarin_core.usecases.kommo_pages import Pages
 
-_FURTHEST = timedelta(minutes=10)
-_LADDER = ((_FURTHEST, timedelta(minutes=10)), (timedelta(minutes=1), timedelta(minutes=1)))
+_FURTHEST = timedelta(minutes=20)
+_LADDER = ((_FURTHEST, timedelta(minutes=10)), (timedelta(minutes=2), timedelta(minutes=1)))
 _LEAST = timedelta(seconds=10)
 _BIN_EVERY = timedelta(minutes=2)
-_HINT_PAGES_MAX = 50
+_HINT_PAGES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
