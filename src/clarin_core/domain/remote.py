@@ -1,8 +1,9 @@
 """What another CRM tells of an account, in our words: what a CRM adapter translates to.
 
-The adapter decides nothing: texts and phones are as people typed them, and what is absent there
-is None or empty here. Times are the other side's, in whole seconds, UTC: many changes may share
-one, so that `updated_at` is no version.
+The adapter decides nothing: texts and phones are as people typed them, on one line and without
+what is invisible, and of any length; what is absent there is None or empty here. Times are the
+other side's, in whole seconds, UTC: many changes may share one, so that `updated_at` is no
+version.
 """
 
 from datetime import datetime
