@@ -8,9 +8,11 @@ from clarin_core.domain.devices import PairingCode
 from clarin_core.domain.events import Event
 from clarin_core.domain.ids import AccountId, DeviceId
 from clarin_core.domain.inbox_events import DeviceCodeShown
+from clarin_core.domain.remote import RemoteLink, RemoteReach
 from clarin_server.http.chat_frames import ChatEvent, MessageEvent
 from support.screen import Frame, live_screen, run
-from support.serving import House, Person, now, serving
+from support.serving import House, Person, mirror_kommo, now, serving
+from support.shelf import Shelf
 
 Rows = dict[int, dict[str, Any]]
 
@@ -133,6 +135,17 @@ def put(path: str, **body: Any) -> Callable[[House], Awaitable[Any]]:
     return lambda house: house.ana.put(f"/api{path}", **body)
 
 
+async def mirror_a_pipeline(house: House) -> None:
+    """Connect a pipeline of Kommo; the lead and the contact that are there come."""
+    crm = house.services.kommo.crm
+    assert isinstance(crm, Shelf)
+    ana = crm.book("acme").add_contact(name="Ana", phones=[RemoteReach(text="987000999")])
+    crm.book("acme").add_lead(name="Nube", contacts=[RemoteLink(contact_id=ana)])
+    (pipeline,) = await house.ana.get("/api/kommo/pipelines")
+    await house.ana.post(f"/api/kommo/pipelines/{pipeline['kommo_id']}/connect")
+    await mirror_kommo(house.ana)
+
+
 def tag(kind: str, key: int, tag_id: int) -> dict[str, Any]:
     """Return who gets or loses a tag."""
     return {"entity_type": kind, "entity_id": key, "tag_id": tag_id}
@@ -182,6 +195,8 @@ STEPS: list[Callable[[House], Awaitable[Any]]] = [
     show_code,
     post("/devices", name="Cobranza"),
     lambda house: drop(house, "/devices/1"),
+    put("/kommo/credentials", subdomain="acme", token="un-token"),
+    mirror_a_pipeline,
     put("/settings/account", name="Luz y Mar"),
     lambda house: house.ana.post(
         f"/api/admin/users/{house.beto.user_id}/accounts",

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 from sanic import Sanic
@@ -24,11 +25,13 @@ from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.kommo import KommoUseCases
+from clarin_core.usecases.kommo_mirror import KommoMirrors
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, MemoryStorage, Unlimited
-from clarin_security import Argon2Hasher, JwtIssuer, system_random
+from clarin_security import AesGcmBox, Argon2Hasher, JwtIssuer, system_random
 from clarin_server.http.app import create_app
 from clarin_server.http.live import Hub
 from clarin_server.http.serving import listen
@@ -36,12 +39,16 @@ from clarin_server.log import log_failure
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
+from support.shelf import Shelf
 
 Sanic.test_mode = True  # It rewrites its own classes at a start, and only so can do it again.
 
 PASSWORD = "una clave larga"
 SECRET = b"a secret of the tests, long enough"
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # Reading the usual certificates takes 30 ms.
+
+
+_SERVICES: WeakKeyDictionary[httpx.AsyncClient, Services] = WeakKeyDictionary()
 
 
 def now() -> datetime:
@@ -128,8 +135,20 @@ async def serving(
             listen(app, "127.0.0.1", 0) as (host, port),
             httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=20, verify=NO_TLS) as http,
         ):
+            _SERVICES[http] = services
             people = await settle_people(services, hasher, http)
             yield House(http, services, metrics, app.ctx.hub, *people)
+
+
+async def mirror_kommo(person: Person) -> None:
+    """Run a pass over the mirror of a person's account, as the background work does."""
+    services = _SERVICES[person.http]
+    leases = services.storage.kommo_leases
+    lease = await leases.lease(person.account_id, "test", timedelta(minutes=1))
+    assert lease is not None
+    async with services.mirrors.open(lease) as mirror:
+        assert await mirror.go_on()
+    await leases.release(lease)
 
 
 async def sign_in(http: httpx.AsyncClient, username: str, password: str = PASSWORD) -> Person:
@@ -148,6 +167,7 @@ def _services(
     hasher: Argon2Hasher,
     limiter: Limiter | None,
 ) -> Services:
+    crm, box = Shelf(clock), AesGcmBox(SECRET, system_random)
     tokens = JwtIssuer(SECRET, life=ACCESS_LIFE)
     tries = limiter or MemoryLimiter(clock)
     return Services(
@@ -157,6 +177,8 @@ def _services(
         redis=None,
         clock=clock,
         limiter=limiter or Unlimited(),
+        kommo=KommoUseCases(storage, clock, crm, box),
+        mirrors=KommoMirrors(storage, clock, crm, box),
         leads=LeadUseCases(storage, clock),
         contacts=ContactUseCases(storage, clock),
         pipelines=PipelineUseCases(storage, clock),

@@ -100,7 +100,7 @@ class Storm:
             keep, gone = self.chance.sample(known, k=2)
             self.book.merge(kind, keep, gone)
 
-    def place(self) -> dict[str, KommoId]:
+    def place(self) -> dict[str, Any]:
         pipeline = self.chance.choice(self.book.pipelines)
         stage = self.chance.choice(pipeline.stages[1:])
         return {"pipeline_id": pipeline.id, "stage_id": stage.id}

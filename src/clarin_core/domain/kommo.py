@@ -6,9 +6,10 @@ Credentials are in none of these: they are stored sealed, and neither shown nor 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 from clarin_core.domain.command import VERBATIM, Command
 from clarin_core.domain.entity import Entity
@@ -24,7 +25,7 @@ from clarin_core.domain.remote import (
     RemoteTag,
     RemoteUser,
 )
-from clarin_core.domain.time import Instant
+from clarin_core.domain.time import Instant, check_instant
 from clarin_core.errors import ClarinError, Invalid, Kind
 
 Subdomain = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)]
@@ -34,6 +35,11 @@ Token = Annotated[
 _Short = Annotated[
     str, Meta(pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=2048, extra=VERBATIM)
 ]
+
+
+_OAUTH = (
+    "client_id", "client_secret", "redirect_uri", "access_token", "refresh_token", "expires_at",
+)  # fmt: skip
 
 
 class NotConfigured(ClarinError):
@@ -67,7 +73,6 @@ class Trouble(Enum):
     REFUSED = "refused"
     NO_FILTERS = "no_filters"
     MASS_DELETION = "mass_deletion"
-    INTERNAL = "internal"
 
     @property
     def needs_a_person(self) -> bool:
@@ -84,29 +89,32 @@ class KommoFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry_at: datetime | None = None
 
 
-class OAuthCredentials(Command, frozen=True, kw_only=True):
-    """A pair of tokens and what renews it."""
-
-    client_id: _Short
-    client_secret: _Short
-    redirect_uri: _Short
-    access_token: Token
-    refresh_token: Token
-    expires_at: Instant
-
-
 class KommoCredentials(Command, frozen=True, kw_only=True):
-    """Which account of Kommo is read, by a long-lived token or by OAuth."""
+    """Which account of Kommo is read: by a long-lived `token`, or by all that OAuth needs."""
 
     subdomain: Subdomain
     token: Token | None = None
-    oauth: OAuthCredentials | None = None
+    client_id: _Short | None = None
+    client_secret: _Short | None = None
+    redirect_uri: _Short | None = None
+    access_token: Token | None = None
+    refresh_token: Token | None = None
+    expires_at: Instant | None = None
 
     def __post_init__(self) -> None:
-        """Raise Invalid unless there is one of the two."""
+        """Raise Invalid unless there is one of the two, whole."""
         super().__post_init__()
-        if (self.token is None) == (self.oauth is None):
-            raise Invalid("token", "or oauth is needed, and not both")
+        if self.expires_at is not None:
+            force_setattr(self, "expires_at", check_instant("expires_at", self.expires_at))
+        given = [value is not None for value in self.oauth().values()]
+        if self.token is not None and any(given):
+            raise Invalid("token", "goes without the tokens of OAuth")
+        if self.token is None and not all(given):
+            raise Invalid("token", "or all that OAuth needs is missing")
+
+    def oauth(self) -> dict[str, Any]:
+        """Return what OAuth needs, absent values included."""
+        return {name: getattr(self, name) for name in _OAUTH}
 
 
 class KommoLink(Entity, kw_only=True, omit_defaults=True):

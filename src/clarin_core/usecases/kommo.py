@@ -236,9 +236,9 @@ def _synced(what: str, fields: Iterable[str], key: int) -> Conflict:
 
 
 def _secret(credentials: KommoCredentials) -> CrmCredentials:
-    if credentials.oauth is None:
-        return LongLivedToken(token=credentials.token or "")
-    return OAuthTokens(**structs.asdict(credentials.oauth))
+    if credentials.token is not None:
+        return LongLivedToken(token=credentials.token)
+    return OAuthTokens(**credentials.oauth())
 
 
 def _pipeline(words: KommoDictionaries, kommo_id: KommoId) -> RemotePipeline:

@@ -86,7 +86,7 @@ class Following:
         """Read anew what hints speak of, and then count the hints as heeded."""
         latest, page = upto, 1
         while page <= _HINT_PAGES_MAX:
-            got = await self.keeper.remote.hints(upto - self.look_back, page)
+            got = await self.keeper.ask(self.keeper.remote.hints(upto - self.look_back, page))
             for kind in RemoteKind:
                 await self._read_hinted(kind, [one for one in got.items if one.kind is kind], upto)
             latest = max([latest, *(hint.at for hint in got.items)])
@@ -147,7 +147,8 @@ async def look_into_the_bin(keeper: Keeper, at: datetime) -> None:
     """Let go what lies in the recycle bin, and is not there when it is asked for."""
     if keeper.moments.is_due("bin", _BIN_EVERY, at):
         for kind in RemoteKind:
-            thrown = {one.id for one in (await keeper.remote.deleted(kind)).items}
+            page = await keeper.ask(keeper.remote.deleted(kind))
+            thrown = {one.id for one in page.items}
             await _verify(keeper, kind, await _live(keeper, kind, thrown))
         keeper.moments.note("bin", at)
 

@@ -3,11 +3,11 @@
 Whatever is stored is stored under the lease, in one transaction with how far the mirror has come.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ from clarin_core.ports.storage import Storage
 from clarin_core.usecases.kommo_pages import Pages, UnknownPlaces, mirror_pipelines
 
 ORIGIN = Origin(cause=Cause.KOMMO)
+
+T = TypeVar("T")
 
 Watch = Callable[[str, int], None]
 Entity = RemoteLead | RemoteContact
@@ -80,11 +82,16 @@ class Keeper:
             link = await tx.kommo.hold(self.token)
             yield Pages(tx, link, self.region, self.clock())
 
+    async def ask(self, question: Awaitable[T]) -> T:
+        """Return an answer of Kommo, and count the question."""
+        self.watch("requests", 1)
+        return await question
+
     async def listed(self, kind: RemoteKind, query: CrmList) -> RemotePage[Entity]:
         """Return a page of leads or of contacts."""
         if kind is RemoteKind.LEAD:
-            return self._counted(await self.remote.leads(query))
-        return self._counted(await self.remote.contacts(query))
+            return self._counted(await self.ask(self.remote.leads(query)))
+        return self._counted(await self.ask(self.remote.contacts(query)))
 
     async def by_id(self, kind: RemoteKind, kommo_ids: Collection[KommoId]) -> list[Entity]:
         """Return those leads or contacts that there are."""
@@ -93,9 +100,9 @@ class Keeper:
         for start in range(0, len(wanted), IDS_MAX):
             ids = wanted[start : start + IDS_MAX]
             if kind is RemoteKind.LEAD:
-                found += self._counted(await self.remote.leads_by_id(ids)).items
+                found += self._counted(await self.ask(self.remote.leads_by_id(ids))).items
             else:
-                found += self._counted(await self.remote.contacts_by_id(ids)).items
+                found += self._counted(await self.ask(self.remote.contacts_by_id(ids))).items
         return found
 
     async def store(
@@ -122,7 +129,7 @@ class Keeper:
 
     async def learn_pipelines(self) -> datetime | None:
         """Read the pipelines, and let those here be like them; return the other side's time."""
-        page = await self.remote.pipelines()
+        page = await self.ask(self.remote.pipelines())
         async with self.writing() as pages:
             before = await pages.tx.kommo.dictionaries()
             if before.pipelines != page.items:
@@ -131,8 +138,8 @@ class Keeper:
 
     async def learn_all(self) -> datetime | None:
         """Read all that words mean; return the other side's time before that."""
-        page = await self.remote.pipelines()
-        words = await _words(self.remote)
+        page = await self.ask(self.remote.pipelines())
+        words = await _words(self)
         async with self.writing() as pages:
             before = await pages.tx.kommo.dictionaries()
             said = KommoDictionaries(pipelines=page.items, **words)
@@ -188,24 +195,27 @@ async def _learn(pages: Pages, before: KommoDictionaries, said: KommoDictionarie
         await pages.tx.kommo.save(pages.link)
 
 
-async def _words(remote: CrmSync) -> Mapping[str, Any]:
-    lead, contact = RemoteKind.LEAD, RemoteKind.CONTACT
-    return {
-        "users": await _everything(remote.users),
-        "lead_fields": await _everything(lambda page: remote.fields(lead, page)),
-        "contact_fields": await _everything(lambda page: remote.fields(contact, page)),
-        "lead_tags": await _everything(lambda page: remote.tags(lead, page)),
-        "contact_tags": await _everything(lambda page: remote.tags(contact, page)),
+async def _words(keeper: Keeper) -> Mapping[str, Any]:
+    remote, lead, contact = keeper.remote, RemoteKind.LEAD, RemoteKind.CONTACT
+    reads: dict[str, Callable[[int], Awaitable[RemotePage[Any]]]] = {
+        "users": remote.users,
+        "lead_fields": lambda page: remote.fields(lead, page),
+        "contact_fields": lambda page: remote.fields(contact, page),
+        "lead_tags": lambda page: remote.tags(lead, page),
+        "contact_tags": lambda page: remote.tags(contact, page),
     }
+    return {name: await _everything(keeper, read) for name, read in reads.items()}
 
 
-async def _everything(read: Callable[[int], Any]) -> list[Any]:
+async def _everything(
+    keeper: Keeper, read: Callable[[int], Awaitable[RemotePage[Any]]]
+) -> list[Any]:
     """Return a whole list; nothing of what the credentials may not see."""
     found: list[Any] = []
     page = 1
     try:
         while True:
-            got = await read(page)
+            got = await keeper.ask(read(page))
             found += got.items
             if not got.has_next:
                 return found

@@ -74,6 +74,11 @@ class KommoMirror:
     keeper: Keeper
     keys: int
 
+    @property
+    def account_id(self) -> AccountId:
+        """Whose mirror it is."""
+        return self.keeper.account_id
+
     async def go_on(self) -> bool:
         """Do what is due; return whether Kommo could be asked.
 
@@ -111,7 +116,7 @@ class KommoMirror:
     async def _check_filters(self, at: datetime) -> None:
         """Raise CrmRefused where lists by time are the whole list: each pass would read it all."""
         if self.keeper.moments.is_due("filters", _ONCE, at):
-            if not await self.keeper.remote.filters_work():
+            if not await self.keeper.ask(self.keeper.remote.filters_work()):
                 raise FiltersIgnored
             self.keeper.moments.note("filters", at)
 

@@ -8,22 +8,32 @@ from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.kommo import KommoUseCases
+from clarin_core.usecases.kommo_mirror import KommoMirrors
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
-from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, Unlimited
-from clarin_redis import Realm, RedisCache, RedisLimiter, RedisLink, RedisPublisher
-from clarin_security import Argon2Hasher, JwtIssuer, system_random
+from clarin_kommo import KommoCrm
+from clarin_memory import MemoryBudget, MemoryCache, MemoryLimiter, MemoryPublisher, Unlimited
+from clarin_redis import (
+    Realm,
+    RedisBudget,
+    RedisCache,
+    RedisLimiter,
+    RedisLink,
+    RedisPublisher,
+)
+from clarin_security import AesGcmBox, Argon2Hasher, JwtIssuer, system_random
 from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
 from clarin_server.log import log_failure, log_redis_failure
 from clarin_server.metrics import Metrics
 from clarin_server.plugins import connect_storage
 from clarin_server.services import Services
-from clarin_server.settings import PASSWORDS_WAITING_MAX, Settings
+from clarin_server.settings import KOMMO_PACE, PASSWORDS_WAITING_MAX, Settings
 
 
 class Container(containers.DeclarativeContainer):
@@ -62,6 +72,15 @@ class Container(containers.DeclarativeContainer):
         ),
         off=providers.Singleton(Unlimited),
     )
+    pace = providers.Object(KOMMO_PACE)
+    local_budget = providers.Singleton(MemoryBudget, pace)
+    budget = providers.Selector(
+        has_redis,
+        yes=providers.Singleton(RedisBudget, limits_link, local_budget, realm, pace),
+        no=local_budget,
+    )
+    crm = providers.Singleton(KommoCrm, settings.provided.kommo_api_url, budget, clock)
+    box = providers.Singleton(AesGcmBox, signing_secret, random)
     hasher = providers.Singleton(Argon2Hasher, waiting_max=PASSWORDS_WAITING_MAX)
     tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)
     storage = providers.Singleton(connect_storage, storage_url, clock=clock, publisher=publisher)
@@ -85,6 +104,10 @@ class Container(containers.DeclarativeContainer):
         contacts=providers.Singleton(ContactUseCases, cached, clock),
         devices=providers.Singleton(DeviceUseCases, cached, clock),
         imports=providers.Singleton(ImportUseCases, cached, clock),
+        kommo=providers.Singleton(KommoUseCases, cached, clock, crm, box),
+        mirrors=providers.Singleton(
+            KommoMirrors, cached, clock, crm, box, metrics.provided.kommo_heard
+        ),
         leads=providers.Singleton(LeadUseCases, cached, clock),
         members=providers.Singleton(MemberUseCases, cached, clock, hasher),
         pipelines=providers.Singleton(PipelineUseCases, cached, clock),
@@ -96,7 +119,7 @@ class Container(containers.DeclarativeContainer):
     opened_in_order = providers.Selector(
         has_redis,
         yes=providers.List(
-            hasher, storage, hints_link, limits_link, cache_link, publisher, feed, cached
+            hasher, storage, hints_link, limits_link, cache_link, publisher, feed, cached, crm
         ),
-        no=providers.List(hasher, storage, feed, cached),
+        no=providers.List(hasher, storage, feed, cached, crm),
     )

@@ -11,6 +11,8 @@ from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.kommo import KommoUseCases
+from clarin_core.usecases.kommo_mirror import KommoMirrors
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
@@ -30,10 +32,12 @@ class Services:
     redis: RedisLink | None
     clock: Clock
     limiter: Limiter
+    mirrors: KommoMirrors
     accounts: AccountUseCases
     contacts: ContactUseCases
     devices: DeviceUseCases
     imports: ImportUseCases
+    kommo: KommoUseCases
     leads: LeadUseCases
     members: MemberUseCases
     pipelines: PipelineUseCases

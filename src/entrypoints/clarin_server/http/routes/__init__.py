@@ -4,6 +4,7 @@ from clarin_server.http.routes.accounts import ACCOUNTS
 from clarin_server.http.routes.contacts import CONTACTS
 from clarin_server.http.routes.devices import DEVICES
 from clarin_server.http.routes.imports import IMPORTS
+from clarin_server.http.routes.kommo import KOMMO
 from clarin_server.http.routes.leads import LEADS
 from clarin_server.http.routes.members import MEMBERS
 from clarin_server.http.routes.pipelines import PIPELINES
@@ -13,5 +14,5 @@ from clarin_server.http.routes.tags import TAGS
 
 ROWS = (
     SIGN_IN + LEADS + PIPELINES + TAGS + CONTACTS + IMPORTS
-    + QUICK_REPLIES + DEVICES + MEMBERS + ACCOUNTS
+    + KOMMO + QUICK_REPLIES + DEVICES + MEMBERS + ACCOUNTS
 )  # fmt: skip
