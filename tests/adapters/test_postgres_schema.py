@@ -25,7 +25,7 @@ from clarin_postgres import PostgresStorage
 from support.catalogue import ABOVE_ACCOUNTS, rows, tenant_tables
 
 FOR_ALL_ACCOUNTS = {
-    "accounts.add", "devices.wanted", "storage.outdated", "storage.pending_imports",
+    "accounts.add", "devices.wanted", "kommo.wanted", "storage.outdated", "storage.pending_imports",
     "storage.positions", "storage.purge_answers", "storage.purge_contacts", "storage.purge_events",
     "storage.purge_leads", "storage.standings", "storage.trim", "storage.user", "users.memberships",
 }  # fmt: skip

@@ -41,6 +41,8 @@ REPEATED_WITHOUT_A_KEY = {
     "/api/contacts/merge/preview": "reads only",
     "/api/devices/<device_id>/connect": "naturally repeatable",
     "/api/devices/<device_id>/disconnect": "naturally repeatable",
+    "/api/kommo/pipelines/<kommo_id>/connect": "naturally repeatable",
+    "/api/kommo/sync": "naturally repeatable",
     "/api/tags/assign": "naturally repeatable",
     "/api/tags/remove": "naturally repeatable",
     "/api/import/csv/preview": "reads only",

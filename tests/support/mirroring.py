@@ -24,7 +24,7 @@ from clarin_core.ports.storage import Storage
 from clarin_core.testing.tenants import Tenant, settle
 from clarin_core.testing.watch import Watch
 from clarin_core.usecases.kommo import KommoUseCases
-from clarin_core.usecases.kommo_mirror import KommoMirror, KommoMirrors
+from clarin_core.usecases.mirror.mirror import KommoMirror, KommoMirrors
 from clarin_memory import MemoryCrm, MemoryStorage, RemoteBook
 from clarin_security import AesGcmBox, system_random
 

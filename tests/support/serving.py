@@ -26,8 +26,8 @@ from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.kommo import KommoUseCases
-from clarin_core.usecases.kommo_mirror import KommoMirrors
 from clarin_core.usecases.members import MemberUseCases
+from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, MemoryStorage, Unlimited

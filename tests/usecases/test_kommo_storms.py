@@ -13,8 +13,8 @@ import pytest
 
 from clarin_core.domain.kommo_sync import SyncState
 from clarin_core.ports.crm import CrmGarbage, CrmRateLimited, CrmUnreachable
-from clarin_core.usecases import kommo_follow
-from clarin_core.usecases.kommo_sweep import Sweeping
+from clarin_core.usecases.mirror import follow
+from clarin_core.usecases.mirror.sweep import Sweeping
 from support.mirroring import LONG, Mirroring, mirroring
 from support.storms import DEEDS, Storm
 
@@ -94,7 +94,7 @@ def test_what_is_told_needs_no_sweep(seed: int, monkeypatch: pytest.MonkeyPatch)
         pass
 
     monkeypatch.setattr(Sweeping, "run", no_sweep)
-    monkeypatch.setattr(kommo_follow, "_HINT_PAGES_MAX", 10_000)  # Pages are small here.
+    monkeypatch.setattr(follow, "_HINT_PAGES_MAX", 10_000)  # Pages are small here.
 
     async def story() -> None:
         chance = random.Random(seed)

@@ -20,9 +20,6 @@ def purge_account(tables: AccountTables, before: datetime) -> None:
         tables.tagged.drop((TagTarget.LEAD, lead_id))
     for key in [key for key, move in tables.moves.items() if move.lead_id in gone]:
         tables.moves.drop(key)
-    for kommo_id, mirrored in list(tables.kommo_leads.items()):
-        if mirrored.known.lead_id in gone:
-            tables.kommo_leads.drop(kommo_id)
     shown = {lead.contact_id for lead in tables.leads.rows()}
     shown |= {chat.contact_id for chat in tables.chats.rows()}
     for contact in list(tables.contacts.rows()):
@@ -30,6 +27,7 @@ def purge_account(tables: AccountTables, before: datetime) -> None:
             tables.contacts.drop(contact.id)
             tables.tagged.drop((TagTarget.CONTACT, contact.id))
     _forget_contacts(tables)
+    _forget_mirrors(tables)
 
 
 def purge_answers(tables: AccountTables, before: datetime) -> None:
@@ -51,15 +49,22 @@ def purge_sign_ins(shared: SharedTables, before: datetime) -> None:
 
 def _forget_contacts(tables: AccountTables) -> None:
     """Remove what points to contacts that are gone."""
-    for kommo_id, mirrored in list(tables.kommo_contacts.items()):
-        if mirrored.contact_id not in tables.contacts:
-            tables.kommo_contacts.drop(kommo_id)
     for contact in list(tables.contacts.rows()):
         if contact.merged_into is not None and contact.merged_into not in tables.contacts:
             tables.contacts.put(contact.id, replace(contact, merged_into=None))
     for identity, row in list(tables.identities.items()):
         if row.contact_id is not None and row.contact_id not in tables.contacts:
             tables.identities.drop(identity)
+
+
+def _forget_mirrors(tables: AccountTables) -> None:
+    """Remove what is kept of leads and contacts that are gone."""
+    for kommo_id, mirrored in list(tables.kommo_leads.items()):
+        if mirrored.known.lead_id not in tables.leads:
+            tables.kommo_leads.drop(kommo_id)
+    for kommo_id, person in list(tables.kommo_contacts.items()):
+        if person.contact_id not in tables.contacts:
+            tables.kommo_contacts.drop(kommo_id)
 
 
 def _was_deleted(row: Perishable, before: datetime) -> bool:

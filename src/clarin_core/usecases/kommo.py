@@ -1,6 +1,6 @@
 """What one can do with Kommo: connect it, say which pipelines are mirrored, see how that goes.
 
-The mirror itself is kept by whoever has its lease: `kommo_mirror`.
+The mirror itself is kept by whoever has its lease: `mirror`.
 """
 
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ from clarin_core.ports.crm import (
 from clarin_core.ports.small import Clock, SecretBox
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
-from clarin_core.usecases.kommo_pages import make_pipeline
+from clarin_core.usecases.mirror.pages import make_pipeline
 
 _PIPELINES_MAX = 50
 _NAME_MAX = 255

@@ -20,7 +20,7 @@ import structlog
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.kommo import KommoLease
 from clarin_core.errors import ClarinError
-from clarin_core.usecases.kommo_mirror import KeysChanged, KommoMirror
+from clarin_core.usecases.mirror.mirror import KeysChanged, KommoMirror
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 

@@ -12,9 +12,9 @@ from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.kommo import KommoUseCases
-from clarin_core.usecases.kommo_mirror import KommoMirrors
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.members import MemberUseCases
+from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import SignInUseCases

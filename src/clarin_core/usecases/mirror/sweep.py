@@ -16,8 +16,8 @@ from clarin_core.domain.kommo import KommoFault, Trouble
 from clarin_core.domain.kommo_sync import Sweep, SyncState
 from clarin_core.domain.remote import RemoteKind, RemotePage
 from clarin_core.ports.crm import CrmList
-from clarin_core.usecases.kommo_keeper import Entity, Keeper, bury
-from clarin_core.usecases.kommo_pages import Pages
+from clarin_core.usecases.mirror.keeper import Entity, Keeper, bury
+from clarin_core.usecases.mirror.pages import Pages
 
 _EVERY = timedelta(days=1)
 _AT_MOST = timedelta(seconds=3)  # Of a pass, so that the next one is not late.

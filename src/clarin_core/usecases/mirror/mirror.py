@@ -33,15 +33,15 @@ from clarin_core.ports.crm import (
 )
 from clarin_core.ports.small import Clock, SecretBox
 from clarin_core.ports.storage import Storage
-from clarin_core.usecases.kommo_backfill import BackfillRun
-from clarin_core.usecases.kommo_follow import (
+from clarin_core.usecases.mirror.backfill import BackfillRun
+from clarin_core.usecases.mirror.follow import (
     follow,
     forget_ladder,
     look_into_the_bin,
     read_again,
 )
-from clarin_core.usecases.kommo_keeper import Keeper, Watch, see_nothing
-from clarin_core.usecases.kommo_sweep import Sweeping
+from clarin_core.usecases.mirror.keeper import Keeper, Watch, see_nothing
+from clarin_core.usecases.mirror.sweep import Sweeping
 
 _PIPELINES_EVERY = timedelta(minutes=1)
 _WORDS_EVERY = timedelta(minutes=30)

@@ -19,7 +19,7 @@ from clarin_core.domain.remote import IDS_MAX, RemoteContact, RemoteKind, Remote
 from clarin_core.ports.crm import CrmForbidden, CrmList, CrmSync
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
-from clarin_core.usecases.kommo_pages import Pages, UnknownPlaces, mirror_pipelines
+from clarin_core.usecases.mirror.pages import Pages, UnknownPlaces, mirror_pipelines
 
 ORIGIN = Origin(cause=Cause.KOMMO)
 

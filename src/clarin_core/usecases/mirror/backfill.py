@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from clarin_core.domain.kommo_sync import Backfill
 from clarin_core.domain.remote import RemoteKind, RemotePage
 from clarin_core.ports.crm import CrmList
-from clarin_core.usecases.kommo_keeper import Entity, Keeper
-from clarin_core.usecases.kommo_pages import Pages
+from clarin_core.usecases.mirror.keeper import Entity, Keeper
+from clarin_core.usecases.mirror.pages import Pages
 
 _IN_FLIGHT = 6  # At 7 requests a second enough for answers that take 800 ms.
 _TOLD_EVERY = timedelta(seconds=1)

@@ -20,8 +20,8 @@ from clarin_core.domain.ids import KommoId
 from clarin_core.domain.kommo_sync import SyncState
 from clarin_core.domain.remote import HintKind, RemoteHint, RemoteKind, RemotePage
 from clarin_core.ports.crm import CrmList
-from clarin_core.usecases.kommo_keeper import Entity, Keeper, Note
-from clarin_core.usecases.kommo_pages import Pages
+from clarin_core.usecases.mirror.keeper import Entity, Keeper, Note
+from clarin_core.usecases.mirror.pages import Pages
 
 _FURTHEST = timedelta(minutes=20)
 _LADDER = ((_FURTHEST, timedelta(minutes=10)), (timedelta(minutes=2), timedelta(minutes=1)))
