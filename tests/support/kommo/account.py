@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from clarin_core.domain.ids import KommoId
-from clarin_core.domain.remote import RemoteKind, RemoteLead
+from clarin_core.domain.remote import RemoteKind
 from clarin_memory.remote import RemoteBook, RemoteEntity
 from support.kommo import shapes
 from support.kommo.faults import Faults
@@ -60,6 +61,14 @@ class Reply(NamedTuple):
         return "application/hal+json" if self.status < 400 else "application/problem+json"
 
 
+class Listing(NamedTuple):
+    """A list, and how each of its items is shown."""
+
+    name: str
+    items: Sequence[Any]
+    shape: Callable[[Any], Any]
+
+
 def problem(status: int, title: str) -> Reply:
     return Reply(status, {"title": title, "type": "about:blank", "status": status, "detail": "…"})
 
@@ -104,7 +113,7 @@ class KommoAccount:
         if asked.path == "/users" and not self.may_see_users:
             return problem(403, "Forbidden")
         found = self._found(asked)
-        return problem(404, "Not Found") if found is None else self._listed(asked, *found)
+        return problem(404, "Not Found") if found is None else self._listed(asked, found)
 
     def _refusal(self, asked: Asked) -> Reply | None:
         if asked.method != "GET":
@@ -123,51 +132,50 @@ class KommoAccount:
             return problem(400, "Bad Request")
         return None
 
-    def _found(self, asked: Asked) -> tuple[str, list[Any]] | None:
-        """Return the kind of items that a path lists, and all of them."""
+    def _found(self, asked: Asked) -> Listing | None:
+        """Return what a path lists: all of it, and how each item is shown."""
         if kind := _KINDS.get(asked.path):
-            return asked.path[1:], self._entities(kind, asked)
+            return self._entities(kind, asked)
         if asked.path == "/leads/pipelines":
-            return "pipelines", [shapes.pipeline(one) for one in reversed(self.book.pipelines)]
+            return Listing("pipelines", self.book.pipelines[::-1], shapes.pipeline)
         if asked.path == "/users":
-            return "users", [shapes.user(one) for one in self.book.users]
+            return Listing("users", self.book.users, shapes.user)
         if asked.path == "/events":
-            return "events", self._events(asked)
+            return Listing("events", self._events(asked), lambda one: one)
         if match := _OF_KIND.fullmatch(asked.path):
             kind = RemoteKind(match[1])
             if match[2] == "tags":
-                return "tags", [shapes.tag(one) for one in self.book.tags[kind]]
-            return "custom_fields", [shapes.field(one) for one in self.book.fields[kind]]
+                return Listing("tags", self.book.tags[kind], shapes.tag)
+            return Listing("custom_fields", self.book.fields[kind], shapes.field)
         return None
 
-    def _listed(self, asked: Asked, name: str, items: list[Any]) -> Reply:
+    def _listed(self, asked: Asked, listing: Listing) -> Reply:
         """Return a page of a list: by offset, over whatever the list is just now."""
+        name, items, shape = listing
         most = _EVENTS_MAX if name == "events" else _LIMIT_MAX
         limit, page = min(asked.number("limit") or _LIMIT, most), asked.number("page") or 1
-        if asked.path == "/leads/pipelines":
+        if name == "pipelines":
             limit = len(items) or 1
-        part = self.spoil(name, items[(page - 1) * limit : page * limit])
-        if not part:
+        shown = [shape(one) for one in items[(page - 1) * limit : page * limit]]
+        if not (part := self.spoil(name, shown)):
             return NOTHING
         links = shapes.links(asked.target)
         if len(items) > page * limit:
             links["next"] = {"href": f"https://acme.kommo.com{asked.path}?page={page + 1}"}
         return Reply(200, {"_page": page, "_links": links, "_embedded": {name: part}})
 
-    def _entities(self, kind: RemoteKind, asked: Asked) -> list[Any]:
+    def _entities(self, kind: RemoteKind, asked: Asked) -> Listing:
         if asked.one("with") == "only_deleted":
-            return [shapes.deletion(one) for one in self.book.deleted(kind)]
+            return Listing(f"{kind.value}s", self.book.deleted(kind), shapes.deletion)
         ids = {KommoId(int(text)) for text in asked.params.get("filter[id][]", [])}
         if ids and self.are_filters_on:
             shown: Sequence[RemoteEntity] = self.book.found(kind, ids)
         else:
             shown = [one for one in self.book.listed(kind, None) if self._is_in_range(one, asked)]
-        return [self._shape(one, asked) for one in _ordered(shown, asked)]
-
-    def _shape(self, one: RemoteEntity, asked: Asked) -> shapes.Json:
-        if isinstance(one, RemoteLead):
-            return shapes.lead(one, with_contacts="contacts" in (asked.one("with") or ""))
-        return shapes.contact(one)
+        has_contacts = "contacts" in (asked.one("with") or "")
+        as_lead = partial(shapes.lead, with_contacts=has_contacts)
+        shape = as_lead if kind is RemoteKind.LEAD else shapes.contact
+        return Listing(f"{kind.value}s", _ordered(shown, asked), shape)
 
     def _is_in_range(self, one: RemoteEntity, asked: Asked) -> bool:
         if not self.are_filters_on:

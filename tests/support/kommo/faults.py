@@ -12,6 +12,7 @@ class Fault(Enum):
     TOO_MANY = "429 without a word about how long"
     TOO_MANY_WAIT = "429 with Retry-After in seconds"
     TOO_MANY_UNTIL = "429 with Retry-After as a date"
+    TOO_MANY_LONG = "429 with Retry-After of an hour"
     BROKEN = "500"
     BAD_GATEWAY = "502, in HTML"
     UNAVAILABLE = "503"
@@ -55,6 +56,10 @@ class Faults:
     def plan(self, *faults: Fault | None) -> None:
         """Let the next answers be these; None is a good one."""
         self._planned.extend(faults)
+
+    def calm(self) -> None:
+        """Forget what was planned."""
+        self._planned.clear()
 
     def next(self) -> Fault | None:
         """Return what becomes of the next answer."""

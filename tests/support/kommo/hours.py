@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
+from math import ceil
 
 from clarin_core.testing.tenants import NOON
 
@@ -41,7 +42,7 @@ class Hours:
     async def sleep(self, seconds: float) -> None:
         """Return when the time has come."""
         woken = asyncio.get_running_loop().create_future()
-        due = self.at + timedelta(seconds=max(0.0, seconds))
+        due = self.at + timedelta(microseconds=ceil(max(0.0, seconds) * 1_000_000))
         heappush(self._sleepers, (due, next(self._order), woken))
         await woken
 

@@ -18,6 +18,7 @@ class Pairs:
     refresh: str | None = None
     access: str | None = None
     expires_at: datetime | None = None
+    life: timedelta = LIFE
     spent: list[str] = field(default_factory=list)
     misused: int = 0
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
@@ -28,7 +29,7 @@ class Pairs:
         if self.refresh is not None:
             self.spent.append(self.refresh)
         self.access, self.refresh = f"access-canary-{number}", f"refresh-canary-{number}"
-        self.expires_at = at + LIFE
+        self.expires_at = at + self.life
         return self.access, self.refresh
 
     def counts(self, bearer: str | None, at: datetime) -> bool:
@@ -48,7 +49,7 @@ class Pairs:
         access, refresh = self.new(at)
         return {
             "token_type": "Bearer",
-            "expires_in": int(LIFE.total_seconds()),
+            "expires_in": int(self.life.total_seconds()),
             "server_time": int(at.timestamp()),
             "access_token": access,
             "refresh_token": refresh,

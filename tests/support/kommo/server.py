@@ -21,6 +21,9 @@ _WRONG_LENGTHS: dict[Fault | None, int] = {Fault.CUT_OFF: 100, Fault.TOO_LONG: -
 _STATUS = {
     Fault.TOO_MANY: nginx(429, "Too Many Requests"),
     Fault.TOO_MANY_WAIT: nginx(429, "Too Many Requests")._replace(headers=(("Retry-After", "7"),)),
+    Fault.TOO_MANY_LONG: nginx(429, "Too Many Requests")._replace(
+        headers=(("Retry-After", "3600"),)
+    ),
     Fault.BROKEN: problem(500, "Internal Server Error"),
     Fault.BAD_GATEWAY: nginx(502, "Bad Gateway"),
     Fault.UNAVAILABLE: problem(503, "Service Unavailable"),
@@ -123,6 +126,8 @@ class Kommo:
         method, target, headers, body = heard
         parts = urlsplit(target)
         if (method, parts.path) == ("POST", "/oauth2/access_token"):
+            if fault in _STATUS:
+                return NOTHING  # It fails before anything is spent.
             pair = account.pairs.exchange(json.loads(body), self._hours())
             return problem(400, "Bad Request") if pair is None else Reply(200, pair)
         bearer = headers.get("authorization", "").removeprefix("Bearer ") or None
