@@ -1,7 +1,6 @@
 """The port Crm over Kommo's REST API: which question is asked for what, and how it is read."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -25,8 +24,8 @@ from clarin_core.domain.remote import (
     RemotePipeline,
     RemoteTag,
     RemoteUser,
+    check_subdomain,
 )
-from clarin_core.errors import Invalid
 from clarin_core.ports.budget import Budget
 from clarin_core.ports.crm import (
     Crm,
@@ -42,7 +41,7 @@ from clarin_kommo import translate, wire
 from clarin_kommo.answers import system_chance
 from clarin_kommo.asking import Asking, Question
 from clarin_kommo.line import Line, Waiting
-from clarin_kommo.lists import Lists, Part, listed
+from clarin_kommo.lists import PARTS, Lists, Part, listed
 from clarin_kommo.tokens import Tokens
 from clarin_kommo.transport import Answer, Params, Transport
 
@@ -50,7 +49,6 @@ API_URL: Final = "https://{subdomain}.kommo.com/api/v4"
 
 _API_PATH = "/api/v4"
 _RENEWAL_PATH = "/oauth2/access_token"
-_SUBDOMAIN = re.compile("[a-z0-9-]{1,63}")
 _HINTS_MAX = 100
 _IDS_AT_ONCE_IF_TOO_MANY = 100
 _EARLIER = timedelta(seconds=1)  # Nobody says whether `from` is inclusive.
@@ -97,8 +95,7 @@ class KommoCrm(Crm):
     async def connect(self, connection: CrmConnection) -> AsyncIterator[CrmSync]:
         """Open a connection; it asks nothing by itself. Raises Invalid for a bad subdomain."""
         subdomain = connection.subdomain
-        if not _SUBDOMAIN.fullmatch(subdomain):
-            raise Invalid("subdomain", "is not the name of an account of Kommo")
+        check_subdomain(subdomain)
         url = self._url.replace("{subdomain}", subdomain)
         line = Line(self._budget, f"kommo:{subdomain}", self._waiting)
         tokens = Tokens(
@@ -211,7 +208,7 @@ class KommoSync(CrmSync):
     ) -> Part:
         async def fetch(number: int, parts: int) -> Part:
             where = (("limit", str(PAGE_MAX // parts)), ("page", str(number)))
-            question = Question(path, where + params, is_gentle, can_be_parted=True)
+            question = Question(path, where + params, is_gentle, parts != PARTS[-1])
             return await self._asking.ask(question, partial(listed, name=name))
 
         return await self._lists.page(path, page, fetch)
@@ -242,7 +239,8 @@ class KommoSync(CrmSync):
         name = _NAMES[kind]
         wanted: Params = tuple(("filter[id][]", str(id)) for id in ids)
         params = (("limit", str(PAGE_MAX)), *_WITH[kind], *wanted)
-        question = Question(f"/{name}", params, can_be_parted=True)
+        is_many = len(ids) > _IDS_AT_ONCE_IF_TOO_MANY
+        question = Question(f"/{name}", params, can_be_parted=is_many)
         part = await self._asking.ask(question, partial(listed, name=name))
         found = read(part)
         asked = set(ids)

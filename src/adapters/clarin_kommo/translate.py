@@ -30,7 +30,7 @@ from clarin_core.domain.remote import (
 )
 from clarin_core.domain.text import legible
 from clarin_kommo import wire
-from clarin_kommo.wire import as_id, moment
+from clarin_kommo.wire import as_id, as_moment, moment
 
 _DEPTH_MAX = 8
 _PRICE_MAX = Decimal(10) ** 15
@@ -202,11 +202,9 @@ def _rejected(raw: Raw, error: Exception) -> Rejected:
     """Return what can be told of an item; the error names the place and no value."""
     try:
         known = msgspec.json.decode(raw, type=wire.Identified)
-        at = msgspec.convert(known.updated_at, wire.Seconds)
     except wire.UNREADABLE:
-        known, at = wire.Identified(), None
-    updated_at = None if at is None else moment(at)
-    return Rejected(id=as_id(known.id), updated_at=updated_at, reason=str(error))
+        known = wire.Identified()
+    return Rejected(id=as_id(known.id), updated_at=as_moment(known.updated_at), reason=str(error))
 
 
 def _text(text: str | None) -> str:

@@ -216,6 +216,14 @@ def moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def as_moment(value: object) -> datetime | None:
+    """Return a time, None for what is none."""
+    try:
+        return moment(msgspec.convert(value, Seconds))
+    except msgspec.ValidationError:
+        return None
+
+
 def as_id(value: object) -> KommoId | None:
     """Return an id, None for what is none: 0 is how Kommo says nobody, or a robot."""
     try:

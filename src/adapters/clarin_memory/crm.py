@@ -21,9 +21,17 @@ from clarin_core.domain.remote import (
     RemotePipeline,
     RemoteTag,
     RemoteUser,
+    check_subdomain,
 )
-from clarin_core.errors import Invalid
-from clarin_core.ports.crm import Crm, CrmConnection, CrmError, CrmList, CrmSync, CrmUnreachable
+from clarin_core.ports.crm import (
+    Crm,
+    CrmConnection,
+    CrmError,
+    CrmList,
+    CrmSync,
+    CrmUnauthorized,
+    CrmUnreachable,
+)
 from clarin_memory.remote import RemoteBook
 
 T = TypeVar("T")
@@ -36,13 +44,13 @@ class MemoryCrm(Crm):
         self._books = {book.account.subdomain: book for book in books}
         self._page_max = page_max
         self.asked: list[str] = []
+        self.is_revoked = False
         self.failures: deque[CrmError | None] = deque()
 
     @asynccontextmanager
     async def connect(self, connection: CrmConnection) -> AsyncIterator[CrmSync]:
         """Open a connection; whoever knows the name may read."""
-        if not connection.subdomain:
-            raise Invalid("subdomain", "is empty")
+        check_subdomain(connection.subdomain)
         yield MemoryCrmSync(self, self._books.get(connection.subdomain), self._page_max)
 
 
@@ -113,6 +121,8 @@ class MemoryCrmSync(CrmSync):
         failure = self._crm.failures.popleft() if self._crm.failures else None
         if failure is not None:
             raise failure
+        if self._crm.is_revoked:
+            raise CrmUnauthorized
         if self._book is None:
             raise CrmUnreachable
         return self._book

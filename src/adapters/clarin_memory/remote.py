@@ -120,6 +120,14 @@ class RemoteBook:
         self.tags[kind].append(RemoteTag(id=self.new_id(), name=name))
         return self.tags[kind][-1]
 
+    def rename_tag(self, id: KommoId, name: str) -> None:
+        """Let a tag have another name, wherever it is; nothing tells."""
+        for kind in RemoteKind:
+            self.tags[kind] = _renamed(self.tags[kind], id, name)
+            for one in list(self.real[kind].values()):
+                if any(tag.id == id for tag in one.tags):
+                    self._put(kind, replace(one, tags=_renamed(one.tags, id, name)))
+
     def add_field(self, kind: RemoteKind, name: str, *, type: str = "text") -> RemoteField:
         """Invent a field."""
         position = len(self.fields[kind]) + 1
@@ -243,3 +251,7 @@ class RemoteBook:
                     links[instead] = links.get(instead, False) or was_main
                 kept = [RemoteLink(contact_id=id, is_main=main) for id, main in links.items()]
                 self.change(RemoteKind.LEAD, lead.id, is_quiet=True, contacts=kept)
+
+
+def _renamed(tags: list[RemoteTag], id: KommoId, name: str) -> list[RemoteTag]:
+    return [replace(tag, name=name) if tag.id == id else tag for tag in tags]

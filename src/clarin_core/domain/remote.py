@@ -6,6 +6,7 @@ other side's, in whole seconds, UTC: many changes may share one, so that `update
 version.
 """
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from clarin_core.domain.ids import KommoId
 from clarin_core.domain.pipelines import StageKind
+from clarin_core.errors import Invalid
 
 PAGE_MAX = 250
 """Entities of a page, unless it is the last one; a page of hints may have fewer."""
@@ -22,7 +24,15 @@ PAGE_MAX = 250
 IDS_MAX = 200
 """How many may be asked for by their ids at once."""
 
+_SUBDOMAIN = re.compile("[a-z0-9-]{1,63}")
+
 T = TypeVar("T")
+
+
+def check_subdomain(name: str) -> None:
+    """Raise Invalid for what is not the name of one account's host."""
+    if not _SUBDOMAIN.fullmatch(name):
+        raise Invalid("subdomain", "is not the name of an account: a-z, 0-9 and hyphens")
 
 
 class RemoteKind(Enum):

@@ -13,6 +13,7 @@ from clarin_core.testing import entities, strategies
 from clarin_core.testing.budget import BudgetContract
 from clarin_core.testing.cache import CacheContract
 from clarin_core.testing.contract import Capability, Contract, law
+from clarin_core.testing.crm import CrmContract
 from clarin_core.testing.event_publisher import EventPublisherContract
 from clarin_core.testing.limiter import LimiterContract
 from clarin_core.testing.messaging import MessagingContract
@@ -25,6 +26,7 @@ __all__ = [
     "CacheContract",
     "Capability",
     "Contract",
+    "CrmContract",
     "EventPublisherContract",
     "LimiterContract",
     "MessagingContract",
