@@ -1,4 +1,4 @@
-"""How PostgreSQL reads a large mirror: a page of Kommo touches its own rows, however many there are.
+"""How PostgreSQL reads a large mirror: a page touches its own rows, however many there are.
 
 One account mirrors 20,000 leads and contacts. Each statement is run as the storage sends it, with a
 plan for any parameters, and what it touched is counted.
@@ -6,6 +6,7 @@ plan for any parameters, and what it touched is counted.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -77,7 +78,7 @@ LOOKS: dict[str, tuple[str, Work]] = {
         "leads_kommo", lambda tx: tx.leads.look_up([LeadId(1), LeadId(2)], KOMMO_IDS),
     ),
     "contact rows": (
-        "contacts_phone", lambda tx: tx.contacts.look_up([ContactId(1)], PHONES),
+        "contacts_any_phone", lambda tx: tx.contacts.look_up([ContactId(1)], PHONES),
     ),
     "between": (
         "kommo_leads_pkey",
@@ -123,9 +124,7 @@ async def planned(mirror: tuple[str, AccountId, KommoLink], work: Work) -> Node:
     sent: list[tuple[str, tuple[object, ...]]] = []
     fetch = Line.fetch
 
-    async def spied(
-        self: Line, text: str, *arguments: object, **options: float | None
-    ) -> list[Row]:
+    async def spied(self: Line, text: str, *arguments: object, **options: Any) -> list[Row]:
         sent.append((text, arguments))
         return await fetch(self, text, *arguments, **options)
 

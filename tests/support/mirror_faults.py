@@ -10,6 +10,7 @@ from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.remote import RemoteKind
 from clarin_core.domain.tags import TagLink, TagOrigin, TagTarget
 from clarin_memory import contacts, kommo, kommo_leases, leads, purge, tags
+from clarin_memory.state import MirroredLead
 from support.faults import Patch
 
 
@@ -77,7 +78,7 @@ def a_purge_leaves_mirrors(patch: Patch) -> None:
 def foreign_leads_can_be_mirrored(patch: Patch) -> None:
     async def wrong(self: kommo.MemoryKommoStore, records: Sequence[LeadRecord]) -> None:
         for record in records:
-            row = kommo.MirroredLead(kommo._known_lead(record), record.said.pipeline_id)
+            row = MirroredLead(kommo._known_lead(record), record.said.pipeline_id)
             self.scope.tables.kommo_leads.put(record.said.id, row)
 
     patch.setattr(kommo.MemoryKommoStore, "put_leads", wrong)
