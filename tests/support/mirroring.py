@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from clarin_core.domain.actor import Actor, Cause, Role
+from clarin_core.domain.actor import Actor, Role
 from clarin_core.domain.contacts import ContactQuery, ContactView
 from clarin_core.domain.crm_diff import line, minor_units, tag_names
 from clarin_core.domain.crm_people import email_of, phone_of
@@ -17,9 +17,10 @@ from clarin_core.domain.events import Event, KommoAdvanced
 from clarin_core.domain.ids import KommoId, UserId
 from clarin_core.domain.kommo import KommoCredentials, KommoLease, KommoLink
 from clarin_core.domain.leads import LeadQuery, LeadStatus, LeadView
-from clarin_core.domain.pipelines import Pipeline, StageKind
+from clarin_core.domain.pipelines import StageKind
 from clarin_core.domain.remote import PAGE_MAX, RemoteContact, RemoteKind, RemoteLead
 from clarin_core.domain.tags import TagOrigin, TagTarget, tag_key
+from clarin_core.ports.crm import Crm
 from clarin_core.ports.storage import Storage
 from clarin_core.testing.tenants import Tenant, settle
 from clarin_core.testing.watch import Watch
@@ -31,7 +32,16 @@ from clarin_security import AesGcmBox, system_random
 LEAD, CONTACT = RemoteKind.LEAD, RemoteKind.CONTACT
 LONG = timedelta(hours=12)
 TURN_S = 5
+TOKEN = "un-token"
 ALL = 200
+
+
+class Turned(Protocol):
+    """A clock that a test turns."""
+
+    def __call__(self) -> datetime: ...
+
+    def forward(self, *, seconds: float) -> None: ...
 
 
 @dataclass
@@ -39,14 +49,21 @@ class Mirroring:
     """An account, its administrator, and the CRM that it mirrors."""
 
     tenant: Tenant
-    watch: Watch
+    clock: Turned
     book: RemoteBook
-    crm: MemoryCrm
+    crm: Crm
     kommo: KommoUseCases
     mirrors: KommoMirrors
+    token: str
     seen: list[tuple[str, int]] = field(default_factory=list)
     mirror: KommoMirror | None = None
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def memory(self) -> MemoryCrm:
+        """The CRM in memory."""
+        assert isinstance(self.crm, MemoryCrm)
+        return self.crm
 
     @property
     def ana(self) -> Actor:
@@ -55,7 +72,8 @@ class Mirroring:
 
     async def configure(self) -> None:
         """Put credentials."""
-        await self.kommo.put_credentials(self.ana, KommoCredentials(subdomain="acme", token="t"))
+        credentials = KommoCredentials(subdomain="acme", token=self.token)
+        await self.kommo.put_credentials(self.ana, credentials)
 
     async def connect(self, *pipelines: KommoId) -> None:
         """Connect pipelines, the first one unless told otherwise."""
@@ -89,12 +107,12 @@ class Mirroring:
         """Let time pass, and run a pass, so often."""
         mirror = self.mirror or await self.open()
         for _ in range(times):
-            self.watch.forward(seconds=seconds)
+            self.clock.forward(seconds=seconds)
             await mirror.go_on()
 
     async def calm_down(self) -> None:
         """Let the CRM show all that it knows, and the mirror see it, sweeps included."""
-        self.watch.forward(minutes=11)
+        self.clock.forward(seconds=660)
         await self.turn(2)
         for _ in range(400):
             await self.turn(1, seconds=20)
@@ -218,6 +236,25 @@ def _end(status: LeadStatus) -> StageKind:
 
 
 @asynccontextmanager
+async def beside(
+    book: RemoteBook, crm: Crm, clock: Turned, storage: Storage, *, token: str = TOKEN
+) -> AsyncIterator[Mirroring]:
+    """Open an account beside a CRM with two pipelines, of which none is connected yet."""
+    book.account = replace(book.account, currency="PEN")
+    book.add_pipeline("Ventas", "Nuevo", "Contactado")
+    book.add_pipeline("Postventa", "Abierto")
+    box = AesGcmBox(b"a secret of 32 bytes, at least..", system_random)
+    seen = list[tuple[str, int]]()
+    mirrors = KommoMirrors(storage, clock, crm, box, lambda what, count: seen.append((what, count)))
+    kommo = KommoUseCases(storage, clock, crm, box)
+    room = Mirroring(await settle(storage), clock, book, crm, kommo, mirrors, token, seen)
+    try:
+        yield room
+    finally:
+        await room.close()
+
+
+@asynccontextmanager
 async def mirroring(
     storage: Storage | None = None,
     *,
@@ -226,26 +263,12 @@ async def mirroring(
     lag: Callable[[], float] = float,
     skew: timedelta = timedelta(),
 ) -> AsyncIterator[Mirroring]:
-    """Open an account beside a CRM with two pipelines, of which none is connected yet."""
-    watch = watch or Watch()
-    storage = storage or MemoryStorage(clock=watch)
-    book = RemoteBook(watch, lag=lag, skew=skew)
-    book.account = replace(book.account, currency="PEN")
-    book.add_pipeline("Ventas", "Nuevo", "Contactado")
-    book.add_pipeline("Postventa", "Abierto")
-    crm, box = (
-        MemoryCrm(book, page_max=page_max),
-        AesGcmBox(b"a secret of 32 bytes, at least..", system_random),
-    )
-    seen: list[tuple[str, int]] = []
-    mirrors = KommoMirrors(storage, watch, crm, box, lambda what, count: seen.append((what, count)))
-    tenant = await settle(storage)
-    kommo = KommoUseCases(storage, watch, crm, box)
-    room = Mirroring(tenant, watch, book, crm, kommo, mirrors, seen)
-    try:
+    """Open an account beside a CRM in memory."""
+    clock = watch or Watch()
+    book = RemoteBook(clock, lag=lag, skew=skew)
+    crm = MemoryCrm(book, page_max=page_max)
+    async with beside(book, crm, clock, storage or MemoryStorage(clock=clock)) as room:
         yield room
-    finally:
-        await room.close()
 
 
 def tell(story: Callable[[Mirroring], Awaitable[None]], **options: Any) -> None:
@@ -256,6 +279,3 @@ def tell(story: Callable[[Mirroring], Awaitable[None]], **options: Any) -> None:
             await story(room)
 
     asyncio.run(told())
-
-
-__all__ = ["CONTACT", "LEAD", "Cause", "Mirroring", "Pipeline", "mirroring", "tell"]

@@ -41,11 +41,11 @@ class Restless(list[str]):
 
 async def rage(room: Mirroring, storm: Storm, chance: random.Random) -> None:
     """Keep the mirror through a storm, with failures and kills."""
-    room.crm.asked = Restless(lambda: storm.rage(chance.choice([0, 0, 1, 2])))
+    room.memory.asked = Restless(lambda: storm.rage(chance.choice([0, 0, 1, 2])))
     for _ in range(chance.randrange(10, 40)):
         if chance.random() < 0.3:
-            room.crm.failures.extend(chance.choice(FAILURES) for _ in range(4))
-        room.watch.forward(seconds=chance.choice(SECONDS))
+            room.memory.failures.extend(chance.choice(FAILURES) for _ in range(4))
+        room.clock.forward(seconds=chance.choice(SECONDS))
         mirror = room.mirror or await room.open()
         task = asyncio.ensure_future(mirror.go_on())
         if chance.random() < 0.4:
@@ -53,8 +53,8 @@ async def rage(room: Mirroring, storm: Storm, chance: random.Random) -> None:
             await room.open()
         await asyncio.wait([task])
         assert task.cancelled() or task.result() in (True, False)
-    room.crm.asked = []
-    room.crm.failures.clear()
+    room.memory.asked = []
+    room.memory.failures.clear()
 
 
 async def kill(task: "asyncio.Future[bool]", *, after: int) -> None:
@@ -102,11 +102,11 @@ def test_what_is_told_needs_no_sweep(seed: int, monkeypatch: pytest.MonkeyPatch)
         async with mirroring(page_max=chance.choice([3, 5, 10]), lag=lag) as room:
             storm = Storm(room.book, seed)
             storm.rage(30)
-            room.watch.forward(seconds=LONG.total_seconds())
+            room.clock.forward(seconds=LONG.total_seconds())
             await room.connect()
             await room.turn()
             await rage(room, storm, chance)
-            room.watch.forward(minutes=11)
+            room.clock.forward(seconds=660)
             await room.turn(2, seconds=90)
             await room.turn(2)
             assert await room.shown() == await room.meant()
