@@ -18,11 +18,16 @@ _NAME_MAX = 200  # So that there is room for what tells two of one name apart.
 
 
 def new_pipeline(said: RemotePipeline, taken: Collection[str]) -> NewPipeline:
-    """Return a pipeline to be, with a name that no other one has, ignoring case."""
+    """Return a pipeline to be, with a name of its own."""
+    stages = tuple(map(new_stage, said.stages[:STAGES_MAX]))
+    return NewPipeline(name=free_name(said, taken), stages=stages)
+
+
+def free_name(said: RemotePipeline, taken: Collection[str]) -> str:
+    """Return a pipeline's name; if one here has it, ignoring case, something tells them apart."""
     name = line(said.name, longest=_NAME_MAX) or f"Kommo {said.id}"
     names = (name, f"{name} (Kommo)", f"{name} (Kommo {said.id})")
-    free = next((one for one in names if one.casefold() not in taken), names[-1])
-    return NewPipeline(name=free, stages=tuple(map(new_stage, said.stages[:STAGES_MAX])))
+    return next((one for one in names if one.casefold() not in taken), names[-1])
 
 
 def new_stage(said: RemoteStage) -> NewStage:

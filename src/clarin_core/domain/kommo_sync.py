@@ -10,7 +10,7 @@ from datetime import datetime
 from msgspec import Struct, field
 
 from clarin_core.domain.ids import KommoId
-from clarin_core.domain.remote import PAGE_MAX, RemoteKind
+from clarin_core.domain.remote import RemoteKind
 
 _FIRST_PROBE = 4
 _DOUBTS_MAX = 2
@@ -21,6 +21,7 @@ class Walk(Struct, kw_only=True, omit_defaults=True):
 
     The list has at least `floor` pages, and fewer than `ceiling`. Nobody tells how many, so that
     the end is looked for by doubling and halving: the pages that this brings are stored, too.
+    The fullest page had `widest` rows, and the last one `tail`.
     """
 
     upto: int = 0
@@ -28,6 +29,8 @@ class Walk(Struct, kw_only=True, omit_defaults=True):
     floor: int = 1
     ceiling: int | None = None
     rows: int = 0
+    widest: int = 0
+    tail: int | None = None
     doubts: int = 0
 
     @property
@@ -43,7 +46,10 @@ class Walk(Struct, kw_only=True, omit_defaults=True):
     @property
     def total(self) -> int | None:
         """About how many rows there are, once the last page is known."""
-        return None if self.last is None else max(self.rows, self.last * PAGE_MAX)
+        if self.last is None:
+            return None
+        tail = self.widest if self.tail is None else self.tail
+        return max(self.rows, (self.last - 1) * self.widest + tail)
 
     def choose(self, busy: Collection[int]) -> int | None:
         """Return a page to fetch while others are being fetched; None if there is none now."""
@@ -60,6 +66,8 @@ class Walk(Struct, kw_only=True, omit_defaults=True):
             self._end_before(page)
             return
         self.rows += rows
+        self.widest = max(self.widest, rows)
+        self.tail = self.tail if has_next else rows
         self.beyond = sorted({*self.beyond, page})
         while self.beyond and self.beyond[0] <= self.upto + 1:
             self.upto = max(self.upto, self.beyond.pop(0))

@@ -28,6 +28,7 @@ from clarin_core.domain.crm_people import (
 )
 from clarin_core.domain.crm_places import (
     arrange,
+    free_name,
     gone_stages,
     missing_stages,
     name_stages,
@@ -276,8 +277,12 @@ async def mirror_pipelines(
     new = {one.id: one for one in said if old.get(one.id) != one}
     for shared in await tx.pipelines.by_kommo(new.keys()) if new else []:
         assert shared.kommo_id is not None
-        pipeline = await tx.pipelines.get(shared.id)
-        await _mirror_pipeline(tx, pipeline, new[shared.kommo_id], at=at)
+        pipeline, now = await tx.pipelines.get(shared.id), new[shared.kommo_id]
+        known = old.get(shared.kommo_id)
+        if known is not None and known.name != now.name:
+            others = [one for one in await tx.pipelines.all() if one.id != pipeline.id]
+            pipeline.name = free_name(now, {one.name.casefold() for one in others})
+        await _mirror_pipeline(tx, pipeline, now, at=at)
 
 
 async def _mirror_pipeline(
@@ -285,7 +290,7 @@ async def _mirror_pipeline(
 ) -> None:
     if missing := missing_stages(said, pipeline):
         await tx.pipelines.add_stages(pipeline.id, [new_stage(one) for one in missing])
-        pipeline = await tx.pipelines.get(pipeline.id)
+        pipeline.stages = (await tx.pipelines.get(pipeline.id)).stages
         name_stages(pipeline, missing)
     empty = [one for one in gone_stages(said, pipeline) if await _is_empty(tx, one)]
     arrange(pipeline, said, empty, at=at)
