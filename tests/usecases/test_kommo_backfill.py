@@ -138,7 +138,14 @@ def test_an_error_keeps_what_was_stored() -> None:
         assert link.fault is not None
         assert link.state.backfill is not None
         assert 0 < link.state.backfill.rows < 43 + 31
-        await room.turn()  # Too early: Kommo is left alone for five seconds.
+        stored, asked = link.state.backfill.rows, len(room.memory.asked)
+        await room.turn(seconds=1)  # Too early: Kommo is left alone for a while.
+        assert len(room.memory.asked) == asked
+        room.memory.failures.extend([None, None, CrmUnreachable()])
+        await room.turn(seconds=10)
+        backfill = (await room.link()).state.backfill
+        assert backfill is not None
+        assert (backfill.rows_then, backfill.since) == (stored, room.clock())
         await room.turn(seconds=10)
         assert await room.shown() == await room.meant()
 

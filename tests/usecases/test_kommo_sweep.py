@@ -109,6 +109,7 @@ def test_a_list_that_is_not_whole_is_swept_again() -> None:
             patch.setattr(MemoryCrmSync, "leads", holey)
             await swept(room)
         assert not missing
+        assert "leads by id" not in room.memory.asked
         assert len(await room.events()) == told
 
     tell(story, page_max=PAGE)
@@ -198,6 +199,9 @@ def test_a_renamed_tag_reaches_all_that_have_it() -> None:
         vip = room.book.add_tag(LEAD, "vip")
         keys = [room.book.add_lead(name=f"Luz {one}", tags=[vip]) for one in range(12)]
         await room.connect()
+        await room.calm_down()
+        room.clock.forward(seconds=3600)
+        room.book.add_lead(name="otra")
         await room.calm_down()
         room.book.rename_tag(vip.id, "oro")
         await room.turn(seconds=timedelta(minutes=30).total_seconds())
