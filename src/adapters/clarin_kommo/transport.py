@@ -109,7 +109,7 @@ async def _body(response: httpx.Response) -> bytes:
     """
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding == "gzip":
-        return await _unpacked(response.aiter_raw())
+        return await unpacked(response.aiter_raw())
     if encoding != "identity":
         raise CrmGarbage
     body = bytearray()
@@ -119,7 +119,8 @@ async def _body(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-async def _unpacked(parts: AsyncIterator[bytes]) -> bytes:
+async def unpacked(parts: AsyncIterator[bytes]) -> bytes:
+    """Return what was packed; raises CrmGarbage as soon as it is too large, and for no end."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     body = bytearray()
     try:

@@ -39,7 +39,7 @@ local ends, taken, first = {{}}, 0, nil
 local all = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 for at = 1, #all, 2 do
     local name, left = all[at], all[at + 1] - now
-    if left <= 0 or left > (longest[name] or held) then
+    if left <= 0 or left > (longest[name] or 2 * held) then
         redis.call('ZREM', KEYS[1], name)
     elseif longest[name] then
         ends[name] = left

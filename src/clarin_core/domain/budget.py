@@ -105,8 +105,12 @@ class Turns:
         self._until[name] = max(until, self._until.get(name, until))
 
     def _counts(self, name: str, until: float, at: float) -> bool:
-        """Whether it still does; what counts for longer than it can comes of a clock set back."""
-        return at < until <= at + self._longest.get(name, self._pace.held_s)
+        """Whether it still does; what counts for longer than it can comes of a clock set back.
+
+        A request counts for twice as long then: one that was just sent must not be forgotten
+        because the clock was corrected a little.
+        """
+        return at < until <= at + self._longest.get(name, 2 * self._pace.held_s)
 
     def _must_wait(self, at: float, *, is_gentle: bool) -> Wait | None:
         for name, why in ((SHUT, Why.SHUT), (REST, Why.REST)):

@@ -189,6 +189,19 @@ class BudgetContract:
 
         self.tell(story)
 
+    def test_a_clock_that_is_corrected_a_little_forgets_nothing(self) -> None:
+        """What is on its way goes on counting."""
+
+        async def story(pair: Budgets, hours: Hours) -> None:
+            for _ in range(PACE.most):
+                await patient(pair[0], hours)
+            hours.forward(-2)
+            for _ in range(4):
+                hours.forward(0.5)
+                assert isinstance(await pair[1].claim("acme"), Wait)
+
+        self.tell(story)
+
     def test_keys_do_not_meet(self) -> None:
         """Whatever they look like; what is answered twice or unknown changes nothing."""
 

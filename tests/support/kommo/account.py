@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from clarin_core.domain.ids import KommoId
-from clarin_core.domain.remote import RemoteKind
+from clarin_core.domain.remote import RemoteDeletion, RemoteKind
 from clarin_memory.remote import RemoteBook, RemoteEntity
 from support.kommo import shapes
 from support.kommo.faults import Faults
@@ -21,6 +21,9 @@ _LIMIT_MAX, _EVENTS_MAX, _LIMIT = 250, 100, 50
 _URL_BYTES_MAX = 8 * 1024
 _KINDS = {"/leads": RemoteKind.LEAD, "/contacts": RemoteKind.CONTACT}
 _OF_KIND = re.compile(r"/(lead|contact)s/(tags|custom_fields)")
+
+
+Ordered = TypeVar("Ordered", RemoteDeletion, RemoteEntity)
 
 
 class Asked(NamedTuple):
@@ -166,7 +169,8 @@ class KommoAccount:
 
     def _entities(self, kind: RemoteKind, asked: Asked) -> Listing:
         if asked.one("with") == "only_deleted":
-            return Listing(f"{kind.value}s", self.book.deleted(kind), shapes.deletion)
+            gone = _ordered(self.book.deleted(kind), asked)
+            return Listing(f"{kind.value}s", gone, shapes.deletion)
         ids = {KommoId(int(text)) for text in asked.params.get("filter[id][]", [])}
         if ids and self.are_filters_on:
             shown: Sequence[RemoteEntity] = self.book.found(kind, ids)
@@ -199,7 +203,7 @@ class KommoAccount:
         ]
 
 
-def _ordered(shown: Sequence[RemoteEntity], asked: Asked) -> Sequence[RemoteEntity]:
+def _ordered(shown: Sequence[Ordered], asked: Asked) -> Sequence[Ordered]:
     """Return entities in the order that was asked for; in none at all if none was."""
     orders = {name[6:-1]: some[-1] for name, some in asked.params.items() if name[:6] == "order["}
     if not orders:
