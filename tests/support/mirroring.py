@@ -112,7 +112,7 @@ class Mirroring:
 
     async def calm_down(self) -> None:
         """Let the CRM show all that it knows, and the mirror see it, sweeps included."""
-        self.clock.forward(seconds=660)
+        self.clock.forward(seconds=1900)
         await self.turn(2)
         for _ in range(400):
             await self.turn(1, seconds=20)

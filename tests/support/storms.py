@@ -100,6 +100,12 @@ class Storm:
             keep, gone = self.chance.sample(known, k=2)
             self.book.merge(kind, keep, gone)
 
+    def rename_tag(self) -> None:
+        kind = self.chance.choice([LEAD, CONTACT])
+        renamed = self.chance.choice(self.book.tags[kind])
+        self.book.rename_tag(renamed.id, f"Etiqueta {self.chance.randrange(99)}")
+        self.tags = {one: self.book.tags[one] for one in RemoteKind}
+
     def place(self) -> dict[str, Any]:
         pipeline = self.chance.choice(self.book.pipelines)
         stage = self.chance.choice(pipeline.stages[1:])
@@ -130,6 +136,7 @@ DEEDS: tuple[Callable[[Storm], None], ...] = (
     Storm.add_lead, Storm.add_lead, Storm.add_lead, Storm.add_contact, Storm.add_contact,
     Storm.rename, Storm.move, Storm.move, Storm.price, Storm.tag, Storm.tag, Storm.link, Storm.link,
     Storm.phone, Storm.bulk, Storm.delete, Storm.restore, Storm.purge, Storm.merge,
+    Storm.rename_tag,
 )  # fmt: skip
 
 __all__ = ["RemoteLead", "Storm"]

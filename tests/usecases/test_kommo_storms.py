@@ -23,7 +23,7 @@ SECONDS = (1, 5, 5, 5, 70)
 LAGS = (0, 0, 0, 3, 40, 200)
 FAILURES = (None, None, CrmUnreachable(), CrmRateLimited(1), CrmGarbage(3))
 AWAITS = 200
-UNTOLD = (Storm.merge, Storm.purge)
+UNTOLD = (Storm.merge, Storm.purge, Storm.rename_tag)
 """After these nobody tells who is gone: only a sweep finds out."""
 
 
