@@ -111,8 +111,8 @@ class Mirroring:
             await mirror.go_on()
 
     async def calm_down(self) -> None:
-        """Let the CRM show all that it knows, and the mirror see it, sweeps included."""
-        self.clock.forward(seconds=1900)
+        """Let the CRM show all that it knows, and the mirror see it, with the next day's sweeps."""
+        self.clock.forward(seconds=86_400)
         await self.turn(2)
         for _ in range(400):
             await self.turn(1, seconds=20)

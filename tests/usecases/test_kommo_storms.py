@@ -18,13 +18,19 @@ from clarin_core.usecases.mirror.sweep import Sweeping
 from support.mirroring import LONG, Mirroring, mirroring
 from support.storms import DEEDS, Storm
 
-SEEDS = range(16)
+SEEDS = range(12)
 SECONDS = (1, 5, 5, 5, 70)
 LAGS = (0, 0, 0, 3, 40, 200)
 FAILURES = (None, None, CrmUnreachable(), CrmRateLimited(1), CrmGarbage(3))
 AWAITS = 200
 UNTOLD = (Storm.merge, Storm.purge, Storm.rename_tag)
 """After these nobody tells who is gone: only a sweep finds out."""
+
+
+@pytest.fixture(autouse=True)
+def _pages_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So there are more of them than usual before it is too much."""
+    monkeypatch.setattr(follow, "_HINT_PAGES_MAX", 10_000)
 
 
 class Restless(list[str]):
@@ -94,7 +100,6 @@ def test_what_is_told_needs_no_sweep(seed: int, monkeypatch: pytest.MonkeyPatch)
         pass
 
     monkeypatch.setattr(Sweeping, "run", no_sweep)
-    monkeypatch.setattr(follow, "_HINT_PAGES_MAX", 10_000)  # Pages are small here.
 
     async def story() -> None:
         chance = random.Random(seed)

@@ -61,6 +61,10 @@ def test_a_merge_is_followed_by_a_sweep() -> None:
         await room.turn(8)
         assert await room.shown() == await room.meant()
         assert (await room.lead(keys[0])).contact_name == "Ana"
+        await room.turn(5, seconds=600)
+        room.memory.asked.clear()
+        await room.turn(5, seconds=600)
+        assert room.memory.asked.count("leads") == 5  # What is long ago is swept no more.
 
     tell(story, page_max=PAGE)
 

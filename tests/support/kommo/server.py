@@ -133,7 +133,7 @@ class Kommo:
         bearer = headers.get("authorization", "").removeprefix("Bearer ") or None
         path, params = parts.path.removeprefix("/api/v4"), parse_qs(parts.query)
         if fault is Fault.AGAIN:
-            params["page"] = [str(max(1, int(params["page"][-1]) - 1))]
+            params["page"] = [str(max(1, int(params.get("page", ["1"])[-1]) - 1))]
         return account.answer(Asked(method, path, target, params, bearer))
 
     async def _spoiled(

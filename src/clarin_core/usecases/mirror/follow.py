@@ -88,7 +88,10 @@ class Following:
         while page <= _HINT_PAGES_MAX:
             got = await self.keeper.ask(self.keeper.remote.hints(upto - self.look_back, page))
             for kind in RemoteKind:
-                await self._read_hinted(kind, [one for one in got.items if one.kind is kind], upto)
+                hints = [one for one in got.items if one.kind is kind]
+                await self._read_hinted(kind, hints)
+                if any(self._is_merge(one, upto, now=got.at) for one in hints):
+                    await self._ask_for_sweep(kind)
             latest = max([latest, *(hint.at for hint in got.items)])
             if not got.has_next:
                 break
@@ -96,9 +99,7 @@ class Following:
         if latest > upto or page > _HINT_PAGES_MAX:
             await self._note_hints(latest, is_whole=page <= _HINT_PAGES_MAX)
 
-    async def _read_hinted(
-        self, kind: RemoteKind, hints: Collection[RemoteHint], upto: datetime
-    ) -> None:
+    async def _read_hinted(self, kind: RemoteKind, hints: Collection[RemoteHint]) -> None:
         wanted = {hint.entity_id for hint in hints} - self.seen[kind]
         if wanted:
             found = await self.keeper.by_id(kind, wanted)
@@ -107,13 +108,14 @@ class Following:
             there = {one.id for one in found}
             said = {hint.entity_id for hint in hints if hint.what is HintKind.DELETED}
             await self.keeper.bury(kind, (said & wanted) - there)
-        if any(self._is_merge(hint, upto) for hint in hints):
-            await self._ask_for_sweep(kind)
 
-    def _is_merge(self, hint: RemoteHint, upto: datetime) -> bool:
-        """Tell whether somebody vanished, of whom nobody says who it was."""
-        is_new = hint.at > upto or self.look_back == _FURTHEST
-        return is_new and hint.what is HintKind.MERGED
+    def _is_merge(self, hint: RemoteHint, upto: datetime, *, now: datetime | None) -> bool:
+        """Tell whether somebody vanished just now, of whom nobody says who it was.
+
+        Who vanished may be shown for a while: some minutes later one looks once more.
+        """
+        may_be_late = self.look_back == _FURTHEST and now is not None and now - hint.at < _FURTHEST
+        return hint.what is HintKind.MERGED and (hint.at > upto or may_be_late)
 
     async def _ask_for_sweep(self, kind: RemoteKind) -> None:
         async with self.keeper.writing() as pages:
