@@ -48,6 +48,20 @@ def test_everything_comes_with_the_first_pass() -> None:
     tell(story, page_max=PAGE)
 
 
+def test_the_end_of_one_is_known_at_once() -> None:
+    """Passes that change nothing are noted now and then only; somebody may wait for this one."""
+
+    async def story(room: Mirroring) -> None:
+        await room.connect()
+        await room.turn()
+        await room.kommo.sync(room.ana)
+        asked_at = room.clock()
+        await room.turn()
+        assert (await room.link()).last_ok_at == asked_at
+
+    tell(story)
+
+
 def test_nothing_is_asked_for_one_by_one() -> None:
     """KS5, section 9: pages and a few words; of each list one page too many, or two."""
 

@@ -37,11 +37,12 @@ _log = structlog.get_logger(component="KOMMO")
 
 @dataclass(slots=True)
 class Mirrors:
-    """The mirrors that this process keeps."""
+    """The mirrors that this process keeps: those of all accounts, or of one."""
 
     services: Services
     metrics: Metrics
     owner: str
+    only: AccountId | None = None
     chance: Callable[[], float] = random.random
     _kept: dict[AccountId, asyncio.Task[None]] = field(default_factory=dict)
     _rests: dict[AccountId, tuple[int, float]] = field(default_factory=dict)
@@ -66,7 +67,8 @@ class Mirrors:
 
     def _may(self, account_id: AccountId) -> bool:
         _, until = self._rests.get(account_id, (0, 0.0))
-        return account_id not in self._kept and monotonic() >= until
+        is_ours = self.only in (None, account_id)
+        return is_ours and account_id not in self._kept and monotonic() >= until
 
     def _reap(self, account_id: AccountId, task: asyncio.Task[None]) -> None:
         """Log what ended a mirror's keeping, and let some time pass before the next try."""
@@ -135,9 +137,12 @@ class Mirrors:
 
 
 @asynccontextmanager
-async def keeping_mirrors(services: Services, metrics: Metrics) -> AsyncIterator[Mirrors]:
+async def keeping_mirrors(
+    services: Services, metrics: Metrics, *, only: AccountId | None = None
+) -> AsyncIterator[Mirrors]:
     """Keep mirrors while inside; on the way out they are given up, so that others go on at once."""
-    mirrors = Mirrors(services, metrics, owner=f"{socket.gethostname()[:60]}-{os.getpid()}")
+    owner = f"{socket.gethostname()[:60]}-{os.getpid()}"
+    mirrors = Mirrors(services, metrics, owner, only=only)
     try:
         yield mirrors
     finally:

@@ -47,7 +47,10 @@ _StorageUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*(:.*)?$")]
 _Origin = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")]
 _KommoUrl = Annotated[
     str,
-    Meta(pattern=r"^(https://[a-z0-9.{}-]+|http://(127\.0\.0\.1|localhost))(:[0-9]+)?/api/v4/?$"),
+    Meta(
+        pattern=r"^(https://[a-z0-9.{}-]+(:[0-9]+)?"
+        r"|http://(127\.0\.0\.1|localhost)(:[0-9]+)?(/\{subdomain\})?)/api/v4/?$"
+    ),
 ]
 _Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:/]+$")]
 _LogLevel = Literal["debug", "info", "warning", "error"]

@@ -22,6 +22,7 @@ from clarin_server.jobs import working
 from clarin_server.listening import cannot_listen, check_address
 from clarin_server.progress import Progress
 from clarin_server.runtime import running
+from clarin_server.services import Services
 from clarin_server.settings import Settings
 from clarin_server.signals import StopSignals
 from clarin_server.supervisor import supervised
@@ -39,6 +40,16 @@ def serve(settings: Settings, progress: Progress, *, workers: int = 1) -> None:
 def work(settings: Settings, progress: Progress) -> None:
     """Do the background work until somebody asks to stop; raises CannotStart."""
     _run(_at_work(settings, progress), progress)
+
+
+@asynccontextmanager
+async def services_of(settings: Settings, progress: Progress) -> AsyncIterator[Services]:
+    """Have what an entrypoint may use, for a command, while inside."""
+    async with (
+        _prepared(settings, progress) as prepared,
+        running(container_for(settings, prepared)) as services,
+    ):
+        yield services
 
 
 def _run(part: AbstractAsyncContextManager[None], progress: Progress) -> None:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 from math import ceil
+from time import monotonic
 
 from clarin_core.testing.tenants import NOON
 
@@ -64,3 +65,16 @@ class Hours:
                 self.forward(max(0.0, (self._sleepers[0][0] - self.at).total_seconds()))
             else:
                 await asyncio.sleep(0.001)
+
+
+class RealHours(Hours):
+    """The time of everybody else, for what reads Kommo from another process."""
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC)
+
+    def seconds(self) -> float:
+        return monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

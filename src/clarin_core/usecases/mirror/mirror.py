@@ -105,6 +105,7 @@ class KommoMirror:
         theirs = await self._learn(at)
         if (await self._link()).state.backfill is not None:
             await BackfillRun(self.keeper).run(theirs or await self.keeper.learn_pipelines())
+            self.keeper.moments.done.pop("noted", None)  # Somebody may wait for its end.
         await follow(self.keeper, (await self._link()).state, at)
         await look_into_the_bin(self.keeper, at)
         await read_again(self.keeper, (await self._link()).state)
