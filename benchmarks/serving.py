@@ -42,7 +42,7 @@ class Service(Struct, kw_only=True):
 
 
 @asynccontextmanager
-async def started(*, workers: int, port: int) -> AsyncIterator[Service]:
+async def started(*, workers: int, port: int, **settings: str) -> AsyncIterator[Service]:
     """Run `clarin serve` with its own PostgreSQL and Valkey while inside."""
     password = token_urlsafe(12)
     with tempfile.TemporaryDirectory(prefix="clarin-bench-") as folder:
@@ -51,6 +51,7 @@ async def started(*, workers: int, port: int) -> AsyncIterator[Service]:
             **{name: value for name, value in os.environ.items() if name not in _OURS},
             "ADMIN_PASSWORD": password, "CLARIN_RATE_LIMITS": "off", "LOG_LEVEL": "warning",
             "CLARIN_DATA_DIR": f"{folder}/data", "PORT": str(port or _free_port()),
+            **settings,
         }  # fmt: skip
         command = [sys.executable, "-m", "clarin_server", "serve", "--workers", str(workers)]
         process = subprocess.Popen(command, env=environment, start_new_session=True)

@@ -175,21 +175,24 @@ class KommoAccount:
         if ids and self.are_filters_on:
             shown: Sequence[RemoteEntity] = self.book.found(kind, ids)
         else:
-            shown = [one for one in self.book.listed(kind, None) if self._is_in_range(one, asked)]
+            shown = self._in_range(self.book.listed(kind, None), asked)
         has_contacts = "contacts" in (asked.one("with") or "")
         as_lead = partial(shapes.lead, with_contacts=has_contacts)
         shape = as_lead if kind is RemoteKind.LEAD else shapes.contact
         return Listing(f"{kind.value}s", _ordered(shown, asked), shape)
 
-    def _is_in_range(self, one: RemoteEntity, asked: Asked) -> bool:
-        if not self.are_filters_on:
-            return True
-        at = shapes.seconds(one.updated_at)
+    def _in_range(self, listed: list[RemoteEntity], asked: Asked) -> list[RemoteEntity]:
         exact = asked.number("filter[updated_at]")
         start = asked.number("filter[updated_at][from]")
         end = asked.number("filter[updated_at][to]")
-        is_after = start is None or at > start or (self.is_from_inclusive and at == start)
-        return is_after and (end is None or at <= end) and exact in (None, at)
+        if not self.are_filters_on or (exact, start, end) == (None, None, None):
+            return listed
+
+        def is_in(at: int) -> bool:
+            is_after = start is None or at > start or (self.is_from_inclusive and at == start)
+            return is_after and (end is None or at <= end) and exact in (None, at)
+
+        return [one for one in listed if is_in(shapes.seconds(one.updated_at))]
 
     def _events(self, asked: Asked) -> list[Any]:
         start = datetime.fromtimestamp(asked.number("filter[created_at][from]") or 0, UTC)
