@@ -106,7 +106,7 @@ class BudgetContract:
             start = hours()
             found = await asyncio.gather(*(pair[at % 2].claim("acme") for at in range(30)))
             turns = [one for one in found if isinstance(one, Turn)]
-            assert 1 <= len(turns) <= 1 + (hours() - start) / PACE.space_s
+            assert 1 <= len(turns) <= 1 + (hours() - start) * PACE.per_second
 
         self.tell(story)
 
