@@ -145,7 +145,7 @@ def what_is_on_its_way_is_forgotten(patch: Patch) -> None:
 
 
 def there_is_a_burst(patch: Patch) -> None:
-    patch.setattr(Pace, "space_s", property(lambda _: 1e-9))
+    patch.setattr(Pace, "space_s", property(lambda _: 0.0))
 
 
 def a_rest_has_no_aftermath(patch: Patch) -> None:
