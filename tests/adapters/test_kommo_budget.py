@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from clarin_core.domain.budget import Pace
 from clarin_core.domain.remote import RemoteKind
 from clarin_core.ports.budget import Budget
-from clarin_core.ports.crm import CrmConnection, CrmError, CrmList, CrmSync, LongLivedToken
+from clarin_core.ports.crm import CrmError, CrmList, CrmSync
 from clarin_embedded import EmbeddedValkey
 from clarin_kommo import KommoCrm, Waiting
 from clarin_memory import MemoryBudget
@@ -25,12 +25,9 @@ from support.kommo.faults import PASSING, Fault, Faults
 from support.kommo.gate import PER_SECOND
 from support.kommo.hours import Hours
 from support.kommo.server import Kommo
-from support.kommo.stage import SUBDOMAIN, new_account, staged
+from support.kommo.stage import CONNECTION, new_account, staged
 
 PATIENCE_S = 10.0
-CONNECTION = CrmConnection(
-    subdomain=SUBDOMAIN, credentials=LongLivedToken(token="long-lived-canary")
-)
 Ask = Callable[[CrmSync], Awaitable[object]]
 
 

@@ -29,7 +29,7 @@ async def may_ask(budget: MemoryBudget) -> bool:
     return isinstance(await budget.claim("acme"), Turn)
 
 
-@pytest.mark.parametrize(("failure", "held_s"), [(CrmUnreachable, 1), (TimedOut, 21)])
+@pytest.mark.parametrize(("failure", "held_s"), [(CrmUnreachable, 1), (TimedOut, 22)])
 def test_what_may_still_arrive_counts(failure: type[CrmUnreachable], held_s: float) -> None:
     """A reset ends a request; one that was given up can be late, and counts until it cannot."""
 

@@ -1,52 +1,24 @@
 """A CRM in memory, held to the contract, and the bad manners of the accounts that it reads."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import pytest
 
 from clarin_core.domain.remote import RemoteKind
 from clarin_core.ports.crm import (
-    CrmConnection,
     CrmList,
     CrmRateLimited,
     CrmUnreachable,
-    LongLivedToken,
 )
 from clarin_core.testing import CrmContract
-from clarin_core.testing.crm_stage import CrmStage, OtherSide, all_contacts, all_leads
+from clarin_core.testing.crm_stage import CrmStage, all_contacts, all_leads
 from clarin_core.testing.watch import Watch
 from clarin_memory import MemoryCrm, RemoteBook
+from support.kommo.stage import CONNECTION, in_memory
 
 LEAD = RemoteKind.LEAD
-CONNECTION = CrmConnection(subdomain="acme", credentials=LongLivedToken(token="token"))
-
-
-class MemoryStage(CrmStage):
-    """The stage of the contract, with small pages."""
-
-    page_max = 4
-
-    def __init__(self) -> None:
-        self.watch = Watch()
-        book = RemoteBook(self.watch)
-        self.other_side: OtherSide = book
-        self.reader = MemoryCrm(book, page_max=self.page_max)
-        self.crm = self.reader
-        self.connection = CONNECTION
-
-    def forward(self, seconds: float) -> None:
-        self.watch.forward(seconds=seconds)
-
-    def revoke(self) -> None:
-        self.reader.is_revoked = True
-
-
-@asynccontextmanager
-async def in_memory() -> AsyncIterator[CrmStage]:
-    yield MemoryStage()
 
 
 class TestMemoryCrm(CrmContract):

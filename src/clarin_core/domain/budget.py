@@ -21,7 +21,8 @@ NEXT, GENTLE, SLOW, REST, SHUT = "next", "gentle", "slow", "rest", "shut"
 class Pace(Struct, frozen=True, kw_only=True):
     """At most `most` in any second, and `per_second` on average; of gentle ones fewer.
 
-    A request that is never answered counts for `patience_s` and a second.
+    A request that is never answered counts for `patience_s` and a second; one more is for what
+    lies between having a turn and sending.
     """
 
     per_second: float = 6.0
@@ -42,7 +43,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     @property
     def held_s(self) -> float:
         """How long a request counts that is never answered."""
-        return self.patience_s + WINDOW_S
+        return self.patience_s + 2 * WINDOW_S
 
 
 class Why(Enum):

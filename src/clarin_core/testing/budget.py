@@ -106,7 +106,7 @@ class BudgetContract:
             start = hours()
             found = await asyncio.gather(*(pair[at % 2].claim("acme") for at in range(30)))
             turns = [one for one in found if isinstance(one, Turn)]
-            assert 1 <= len(turns) <= 1 + (hours() - start) / PACE.space_s
+            assert 1 <= len(turns) <= 1 + (hours() - start) * PACE.per_second
 
         self.tell(story)
 
@@ -228,14 +228,17 @@ async def patient(budget: Budget, hours: Hours) -> Turn:
 async def ask_on(
     pair: Budgets, hours: Hours, steps: Iterable[tuple[int, float, int, bool]]
 ) -> None:
-    """Ask and answer in any order, and compare what may have arrived with what is allowed."""
+    """Ask and answer in any order, and compare what may have arrived with what is allowed.
+
+    Nobody waits for an answer for longer than the pace has patience.
+    """
     waiting: list[tuple[Turn, float]] = []
     sent: list[Sent] = []
     for who, pause, which, is_answered in steps:
         hours.forward(pause)
         if is_answered and waiting:
             turn, at = waiting.pop(which % len(waiting))
-            sent.append(Sent(at, hours()))
+            sent.append(Sent(at, min(hours(), at + PACE.patience_s)))
             await pair[1 - who].answered(turn)
         elif isinstance(found := await pair[who].claim("acme"), Turn):
             waiting.append((found, hours()))

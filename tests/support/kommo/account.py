@@ -90,7 +90,7 @@ class KommoAccount:
     hours: Hours
     book: RemoteBook
     faults: Faults = field(default_factory=Faults)
-    token: str | None = "long-lived-canary"
+    token: str | None = None
     pairs: Pairs = field(default_factory=Pairs)
     are_filters_on: bool = True
     is_from_inclusive: bool = False

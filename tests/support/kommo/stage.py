@@ -1,4 +1,4 @@
-"""Kommo and our adapter on one clock: the stage of the contract, and of tests of faults."""
+"""Stages of the contract: Kommo and our adapter on one clock, or a CRM in memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,8 +9,9 @@ from clarin_core.domain.remote import PAGE_MAX
 from clarin_core.ports.budget import Budget
 from clarin_core.ports.crm import Crm, CrmConnection, LongLivedToken
 from clarin_core.testing.crm_stage import CrmStage, OtherSide
+from clarin_core.testing.watch import Watch
 from clarin_kommo import KommoCrm, Transport, Waiting
-from clarin_memory import MemoryBudget, RemoteBook
+from clarin_memory import MemoryBudget, MemoryCrm, RemoteBook
 from support.kommo.account import KommoAccount
 from support.kommo.faults import Faults
 from support.kommo.hours import Hours
@@ -18,11 +19,14 @@ from support.kommo.server import Kommo
 
 SUBDOMAIN = "acme"
 PACE = Pace()
+TOKEN = "long-lived-canary"
+CONNECTION = CrmConnection(subdomain=SUBDOMAIN, credentials=LongLivedToken(token=TOKEN))
 
 
 def new_account(hours: Hours, *, faults: Faults | None = None) -> KommoAccount:
     """Return an account with nothing in it."""
-    return KommoAccount(hours, RemoteBook(hours, subdomain=SUBDOMAIN), faults or Faults())
+    book = RemoteBook(hours, subdomain=SUBDOMAIN)
+    return KommoAccount(hours, book, faults or Faults(), token=TOKEN)
 
 
 @dataclass
@@ -76,8 +80,28 @@ async def staged(
         )
         await stack.enter_async_context(crm)
         await stack.enter_async_context(hours.passing())
-        assert account.token is not None
-        connection = CrmConnection(
-            subdomain=SUBDOMAIN, credentials=LongLivedToken(token=account.token)
-        )
-        yield KommoStage(hours, account, kommo, crm, budget, connection)
+        yield KommoStage(hours, account, kommo, crm, budget, CONNECTION)
+
+
+class MemoryStage(CrmStage):
+    """A CRM in memory, with small pages."""
+
+    page_max = 4
+
+    def __init__(self) -> None:
+        self.watch = Watch()
+        book = RemoteBook(self.watch)
+        self.other_side: OtherSide = book
+        self.reader = MemoryCrm(book, page_max=self.page_max)
+        self.crm, self.connection = self.reader, CONNECTION
+
+    def forward(self, seconds: float) -> None:
+        self.watch.forward(seconds=seconds)
+
+    def revoke(self) -> None:
+        self.reader.is_revoked = True
+
+
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[CrmStage]:
+    yield MemoryStage()
