@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from clarin_core.errors import Unavailable
 from clarin_core.ports.crm import CrmUnreachable
 from clarin_core.usecases.mirror.mirror import KommoMirror
 from clarin_memory import RemoteBook
+from clarin_security import AesGcmBox, system_random
 from clarin_server import mirrors
 from clarin_server.jobs import working
 from clarin_server.metrics import Metrics
@@ -69,6 +71,13 @@ def is_live(house: House) -> Callable[[], Awaitable[bool]]:
     async def is_so() -> bool:
         status = await house.ana.get("/api/kommo/status")
         return bool(status["phase"] == KommoPhase.LIVE.value and "last_ok_at" in status)
+
+    return is_so
+
+
+def is_taken(mirrors: Mirrors) -> Callable[[], Awaitable[bool]]:
+    async def is_so() -> bool:
+        return await mirrors.look()
 
     return is_so
 
@@ -217,6 +226,34 @@ def test_what_fails_here_is_logged_and_tried_again_later(
         monkeypatch.undo()
         await until(is_live(house))
         await kept.stop()
+
+    tell(story)
+
+
+def test_credentials_that_nobody_can_read_are_a_fault_that_people_see() -> None:
+    """KS11: the secret is another one, say; with the old one it goes on."""
+
+    async def story(house: House, book: RemoteBook) -> None:
+        right = house.services.mirrors
+        wrong = replace(
+            right, box=AesGcmBox(b"another secret, as long as the first", system_random)
+        )
+        lost = Mirrors(replace(house.services, mirrors=wrong), house.metrics, "one")
+        with capture_logs() as lines:
+            await lost.look()
+            await asyncio.wait(lost._kept.values())
+            assert not await lost.look()  # It rests.
+        (line,) = [one for one in lines if one["event"] == "mirror stopped"]
+        assert line["log_level"] == "warning"
+        status = await house.ana.get("/api/kommo/status")
+        assert status["fault"]["trouble"] == "unauthorized"
+        assert "enter them again" in status["fault"]["text"]
+        with_it = Mirrors(house.services, house.metrics, "other")
+        await until(is_taken(with_it))
+        await house.ana.put("/api/kommo/credentials", **CREDENTIALS)
+        await until(is_live(house))
+        await with_it.stop()
+        assert "fault" not in await house.ana.get("/api/kommo/status")
 
     tell(story)
 

@@ -1,5 +1,6 @@
 """Connecting Kommo: who may, what is tried out first, and what is refused of a mirror here."""
 
+import dataclasses
 from collections.abc import Awaitable
 from typing import Any
 
@@ -17,12 +18,14 @@ from clarin_core.domain.remote import RemoteLink, RemoteReach
 from clarin_core.domain.tags import TagAssignment, TagTarget
 from clarin_core.errors import AlreadyRunning, ClarinError, Forbidden, Invalid, NotFound
 from clarin_core.ports.crm import CrmUnauthorized, CrmUnreachable
+from clarin_core.ports.small import SealBroken
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.mirror.mirror import KeysChanged
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.tags import TagUseCases
 from clarin_memory import RemoteBook
+from clarin_security import AesGcmBox, system_random
 from support.mirroring import CONTACT, LEAD, Mirroring, tell
 
 CREDENTIALS = KommoCredentials(subdomain="acme", token="un-token")
@@ -356,5 +359,26 @@ def test_progress_is_told_when_it_changes() -> None:
         log = [one.event for one in await room.tenant.events()]
         again = [one for one in log if isinstance(one, KommoAdvanced)]
         assert len(again) == len(phases) + 1  # The same trouble is no news.
+
+    tell(story)
+
+
+def test_who_brings_the_old_secret_back_need_not_enter_credentials_anew() -> None:
+    """KS11: sealed with a secret that is gone for a while."""
+
+    async def story(room: Mirroring) -> None:
+        await room.connect()
+        right = room.mirrors
+        box = AesGcmBox(b"another secret, as long as the first", system_random)
+        room.mirrors = dataclasses.replace(right, box=box)
+        with pytest.raises(SealBroken):
+            await room.open()
+        fault = (await room.kommo.status(room.ana)).fault
+        assert fault is not None
+        assert fault.trouble is Trouble.UNAUTHORIZED
+        room.mirrors = right
+        await room.turn(seconds=61)
+        status = await room.kommo.status(room.ana)
+        assert (status.phase, status.fault) == (KommoPhase.LIVE, None)
 
     tell(story)

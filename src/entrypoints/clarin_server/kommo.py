@@ -82,7 +82,7 @@ async def sync(services: Services, actor: Actor, show: Show) -> KommoReport:
             show(now)
             if now.phase is KommoPhase.LIVE and now.last_ok_at not in (None, before.last_ok_at):
                 return await services.kommo.full_status(actor)
-            if now.fault is not None and now.fault.retry_at is None:
+            if now.fault is not None and now.fault.trouble.needs_a_person:
                 raise CannotStart(f"Kommo cannot be read: {now.fault.text}.")
             await asyncio.sleep(_LOOK_EVERY_S)
 

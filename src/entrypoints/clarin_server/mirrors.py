@@ -18,8 +18,9 @@ from time import monotonic
 import structlog
 
 from clarin_core.domain.ids import AccountId
-from clarin_core.domain.kommo import KommoLease
+from clarin_core.domain.kommo import KommoLease, Trouble
 from clarin_core.errors import ClarinError
+from clarin_core.ports.small import SealBroken
 from clarin_core.usecases.mirror.mirror import KeysChanged, KommoMirror
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
@@ -79,7 +80,7 @@ class Mirrors:
         failures = self._rests.get(account_id, (0, 0.0))[0] + 1
         rest = min(_REST_S_MAX, 2.0 ** min(failures, _DOUBLINGS_MAX)) * (0.5 + self.chance() / 2)
         self._rests[account_id] = failures, monotonic() + rest
-        self.metrics.kommo_failed("storage" if isinstance(error, ClarinError) else "internal")
+        self.metrics.kommo_failed(_trouble(error))
         if isinstance(error, ClarinError):
             _log.warning("mirror stopped", account_id=account_id, reason=str(error))
         else:
@@ -122,6 +123,8 @@ class Mirrors:
                     await self._passes(mirror)
             except KeysChanged:
                 continue
+            except SealBroken:
+                raise
             except ClarinError as error:
                 if error.code in _LOST:
                     return
@@ -134,6 +137,12 @@ class Mirrors:
                 self._rests.pop(mirror.account_id, None)
                 self.metrics.kommo_passed(monotonic() - began)
             await asyncio.sleep(max(0.0, began + PASS_EVERY_S - monotonic()))
+
+
+def _trouble(error: BaseException) -> str:
+    if isinstance(error, SealBroken):
+        return Trouble.UNAUTHORIZED.value
+    return "storage" if isinstance(error, ClarinError) else "internal"
 
 
 @asynccontextmanager

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from msgspec import json
 
+from clarin_core.domain.events import KommoAdvanced
 from clarin_core.domain.ids import AccountId
-from clarin_core.domain.kommo import KommoFault, KommoLease, KommoLink, Trouble
+from clarin_core.domain.kommo import KommoFault, KommoLease, KommoLink, Trouble, progress_of
 from clarin_core.ports.crm import (
     Crm,
     CrmBlocked,
@@ -31,7 +32,7 @@ from clarin_core.ports.crm import (
     RenewTokens,
     TokenKeeper,
 )
-from clarin_core.ports.small import Clock, SecretBox
+from clarin_core.ports.small import Clock, SealBroken, SecretBox
 from clarin_core.ports.storage import Storage
 from clarin_core.usecases.mirror.backfill import BackfillRun
 from clarin_core.usecases.mirror.follow import (
@@ -43,6 +44,7 @@ from clarin_core.usecases.mirror.follow import (
 from clarin_core.usecases.mirror.keeper import Keeper, Watch, see_nothing
 from clarin_core.usecases.mirror.sweep import Sweeping
 
+_SEAL_AGAIN = timedelta(minutes=1)
 _PIPELINES_EVERY = timedelta(minutes=1)
 _WORDS_EVERY = timedelta(minutes=30)
 _NOTED_EVERY = timedelta(seconds=15)
@@ -207,7 +209,11 @@ class KommoMirrors:
         views = self.storage.views(account_id)
         async with self.storage.begin(account_id) as tx:
             link, sealed = await tx.kommo.hold(lease.token), await tx.kommo.sealed()
-        credentials = read_credentials(self.box, account_id, sealed)
+        try:
+            credentials = read_credentials(self.box, account_id, sealed)
+        except SealBroken as error:
+            await self._note(lease, error)
+            raise
         async with self.crm.connect(self._connection(link, credentials, account_id)) as remote:
             keeper = Keeper(
                 storage=self.storage,
@@ -219,6 +225,17 @@ class KommoMirrors:
                 watch=self.watch,
             )
             yield KommoMirror(keeper, link.keys)
+
+    async def _note(self, lease: KommoLease, error: SealBroken) -> None:
+        """Show that somebody has to enter credentials anew, or to bring the old secret back."""
+        at = self.clock()
+        again = at + _SEAL_AGAIN
+        fault = KommoFault(trouble=Trouble.UNAUTHORIZED, text=str(error), since=at, retry_at=again)
+        async with self.storage.begin(lease.account_id) as tx:
+            link = await tx.kommo.hold(lease.token)
+            if link.fail(fault):
+                tx.emit(KommoAdvanced(progress=progress_of(link, at)))
+            await tx.kommo.save(link)
 
     def _connection(
         self, link: KommoLink, credentials: CrmCredentials, account_id: AccountId
