@@ -16,7 +16,7 @@ pip := $(PYTHON) -m pip --python $(BIN)/python install -q
 install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) 2>/dev/null || $(pip) $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-long lint bench-sockets bench-kommo lock clean
+.PHONY: help serve demo test test-long lint bench-sockets bench-inbox bench-kommo lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ help:  ## show this list
 # exec: the service takes the shell's place, so that signals reach it and not only its parent.
 serve: $(VENV)/.run  ## run the service, with its own PostgreSQL unless DATABASE_URL is set
 	@exec $(BIN)/clarin serve $(ARGS)
+
+demo: $(VENV)/.run  ## show an inbox that lives: a shop with a simulated WhatsApp
+	@exec $(BIN)/clarin demo $(ARGS)
 
 test: lint  ## run the checks and all tests
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 $(ARGS)
@@ -43,8 +46,11 @@ bench-sockets: $(VENV)/.dev  ## measure sockets: ARGS="fanout", "idle" or "storm
 bench-kommo: $(VENV)/.dev  ## measure the mirror of Kommo against a simulated one
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.kommo $(ARGS)
 
+bench-inbox: $(VENV)/.dev  ## measure messages that come and go: ARGS="ingest" or "pool"; see --help
+	@$(BIN)/python -m benchmarks.inbox $(or $(ARGS),all)
+
 lock: $(VENV)/.setup  ## renew the pinned versions in requirements/
-	@$(LOCK) pyproject.toml --extra embedded -o requirements/run.txt
+	@$(LOCK) pyproject.toml --extra embedded --extra whatsapp -o requirements/run.txt
 	@$(LOCK) pyproject.toml --extra embedded --extra whatsapp --group dev --group setup \
 		-c requirements/run.txt -o requirements/dev.txt
 	@$(LOCK) --group setup -c requirements/dev.txt -o requirements/setup.txt

@@ -27,6 +27,17 @@ def show(title: str, figures: Figures) -> None:
     Console().print(table)
 
 
+def show_rows(title: str, rows: dict[str, Figures]) -> None:
+    """Print a table with a line for each run; all have the same figures."""
+    table = Table(title=title)
+    table.add_column("run")
+    for name in next(iter(rows.values()), {}):
+        table.add_column(name.replace("_", " "), justify="right")
+    for name, figures in rows.items():
+        table.add_row(name, *map(_text, figures.values()))
+    Console().print(table)
+
+
 def compare(figures: Figures, earlier: Path) -> None:
     """Print each figure's ratio to that of an earlier run."""
     known = msgspec.json.decode(earlier.read_bytes(), type=Figures)

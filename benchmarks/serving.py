@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from secrets import token_urlsafe
@@ -38,7 +38,12 @@ class Service(Struct, kw_only=True):
     @property
     def cpu_s(self) -> float:
         """The processor time that its processes have used."""
-        return sum(_ticks(pid) for pid in self.pids) / _TICKS
+        return cpu_s_of(self.pids)
+
+
+def cpu_s_of(pids: Iterable[int]) -> float:
+    """Return the processor time that some processes have used."""
+    return sum(_ticks(pid) for pid in pids) / _TICKS
 
 
 @asynccontextmanager

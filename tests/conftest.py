@@ -64,3 +64,9 @@ def database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
     address = asyncio.run(fresh_database(postgres.dsn, template=template))
     yield address
     asyncio.run(drop_database(postgres.dsn, address))
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def address(request: pytest.FixtureRequest) -> str:
+    """Return the address of a storage, of each kind in turn; accounts of old may be in it."""
+    return "memory:" if request.param == "memory" else request.getfixturevalue("database")

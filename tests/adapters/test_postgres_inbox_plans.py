@@ -23,7 +23,7 @@ from clarin_postgres.connection import Line, Row
 from support.catalogue import look
 from support.plans import Node, indexes, nodes, plan_of, touched
 
-CHATS, MESSAGES, ERRANDS = 20_000, 100_000, 5_000
+CHATS, MESSAGES, ERRANDS, FILES = 20_000, 100_000, 5_000, 20_000
 FILL = (
     f"""insert into chats (account_id, device_id, kind, value, name, last_message,
         last_message_at, last_message_id, unread_count, is_archived, is_pinned, assigned_to,
@@ -45,6 +45,14 @@ FILL = (
     select h.account_id, 'typing', h.device_id, h.id, '{{"wa_message_ids": []}}', 0,
         timestamptz '2026-01-01'
     from (select account_id, id, device_id from chats order by id limit {ERRANDS}) h""",
+    f"""insert into media (account_id, key, type, mimetype, state, device_id, attempts, not_before,
+        created_at, updated_at, version)
+    select d.account_id, i, 'image', 'image/png',
+        case when i % 2 = 0 then 'pending' else 'stored' end,
+        case when i % 2 = 0 then d.id end, 0, timestamptz '2026-01-01' + i * interval '1 s',
+        now(), now(), 1
+    from (select account_id, min(id) as id from devices group by account_id) d,
+        generate_series(1, {FILES}) i""",
 )
 
 
@@ -156,11 +164,29 @@ async def _next(_: Tenant, tx: Transaction, scene: Scene) -> object:
     return await tx.outbox.next(scene.devices[0], at=LATER)
 
 
+async def _next_file(_: Tenant, tx: Transaction, scene: Scene) -> object:
+    return await tx.media.next(scene.devices[0], at=LATER)
+
+
+async def _file_by_key(account: Tenant, _: Transaction, scene: Scene) -> object:
+    return await account.views.media_by_key("77")
+
+
 async def _latest(_: Tenant, tx: Transaction, scene: Scene) -> object:
     chat = await tx.chats.get(scene.chat_id)
     (message,) = (await tx.views.messages(chat.id, MessageQuery(limit=1))).data
     chat.read_up_to = message.place
     return await tx.messages.tally([chat])
+
+
+async def _end(_: Tenant, tx: Transaction, scene: Scene) -> object:
+    return await tx.messages.ends([scene.chat_id])
+
+
+async def _unread(account: Tenant, tx: Transaction, scene: Scene) -> object:
+    chat = await tx.chats.get(scene.chat_id)
+    (message,) = (await account.views.messages(chat.id, MessageQuery(limit=1))).data
+    return await tx.messages.unread(chat, message.place, limit=100)
 
 
 async def _claim(account: Tenant, tx: Transaction, scene: Scene) -> object:
@@ -172,7 +198,11 @@ FOUND: dict[str, tuple[str, Work]] = {
     "search": ("chats_search", _search),
     "messages by WhatsApp's id": ("messages_wa", _by_wa),
     "next errand": ("outbox_in_order", _next),
+    "next file": ("media_to_fetch", _next_file),
+    "file by key": ("media_key", _file_by_key),
     "tally of what was read": ("messages_in_order", _latest),
+    "end of a chat": ("messages_in_order", _end),
+    "newest unread": ("messages_unread", _unread),
     "known chat": ("chats_identity", _claim),
 }
 

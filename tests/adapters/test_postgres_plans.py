@@ -14,9 +14,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from clarin_core.domain.contacts import ContactQuery
+from clarin_core.domain.contacts import ContactQuery, DuplicateQuery
 from clarin_core.domain.ids import (
     AccountId,
+    ChatId,
     ContactId,
     LeadId,
     PipelineId,
@@ -42,9 +43,10 @@ from support.plans import Node, indexes, nodes
 
 LEADS = 6000
 FILL = (
-    """insert into contacts (account_id, phone, name, is_group, do_not_contact, created_at,
+    """insert into contacts (account_id, phone, email, name, is_group, do_not_contact, created_at,
         updated_at, version, search, name_key)
-    select a.id, case when i % 50 > 0 then '+51' || 900000000 + i end, md5(i::text), i % 60 = 0,
+    select a.id, case when i % 50 > 0 then '+51' || 900000000 + i end,
+        case when i % 3 = 0 then i % 5000 || '@x.pe' end, md5(i::text), i % 60 = 0,
         false, timestamptz '2026-01-01' + i * interval '1 s', now(), 1, md5(i::text), md5(i::text)
     from accounts a, generate_series(1, $1) i""",
     """insert into leads (account_id, contact_id, name, status, pipeline_id, stage_id, source,
@@ -121,6 +123,9 @@ FOUND: dict[str, list[Look]] = {
     "lead_tags_of_tag": [
         leads(LeadQuery(tag_ids=frozenset([TagId(1)]), tags_mode=TagsMode.ALL)),
     ],
+    "contacts_same_email": [lambda views: views.duplicates(DuplicateQuery())],
+    "contacts_same_phone": [lambda views: views.duplicates(DuplicateQuery(after=""))],
+    "leads_by_contact": [lambda views: views.chat(ChatId(1))],
 }
 """Lists of what few rows match, found by an index and sorted."""
 

@@ -151,7 +151,7 @@ def test_a_takeover_waits_for_a_write_and_a_renewal_does_not(database: str) -> N
         assert taken is not None
         async with account.begin() as tx:
             await tx.devices.hold(device.id, taken.token)
-            assert await leases.renew(taken, LONG)
+            assert await leases.renew([taken], LONG)
 
     tell(database, story)
 
@@ -167,7 +167,7 @@ def test_a_takeover_that_waited_does_not_take_what_was_renewed(database: str) ->
             await tx.devices.hold(device.id, lease.token)
             taking = asyncio.create_task(leases.lease(lease.key, "b", LONG))
             await someone_waits(admin)
-            assert await leases.renew(lease, LONG)
+            assert await leases.renew([lease], LONG)
         assert await taking is None
         async with account.begin() as tx:
             await tx.devices.hold(device.id, lease.token)

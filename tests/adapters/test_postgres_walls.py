@@ -14,7 +14,8 @@ from clarin_core.domain.events import TagDeleted
 from clarin_core.domain.ids import AccountId, TagId
 from clarin_core.domain.imports import RowOutcome, RowResult
 from clarin_core.domain.leads import StageMove
-from clarin_core.domain.messages import Mark, Reaction, Vote
+from clarin_core.domain.messages import Mark
+from clarin_core.domain.replies import Reaction, Vote
 from clarin_core.domain.tags import Tag, TagTarget
 from clarin_core.testing.idempotency import a_request, answer_in
 from clarin_core.testing.inbox import inbox_of, somebody
@@ -49,6 +50,7 @@ LINKS = {
     "messages_chat": ("messages", "chat_id", "chats"),
     "messages_device": ("messages", "device_id", "devices"),
     "messages_media": ("messages", "media_id", "media"),
+    "media_device": ("media", "device_id", "devices"),
     "message_marks_chat": ("message_marks", "chat_id", "chats"),
     "reactions_chat": ("reactions", "chat_id", "chats"),
     "poll_votes_chat": ("poll_votes", "chat_id", "chats"),
@@ -107,6 +109,7 @@ async def furnish(account: Tenant) -> None:
     await furnish_mirror(account, lead, contact)
     job = await account.add_import()
     async with account.begin() as tx:
+        await tx.devices.set_aside(device.id, [b"?"], "not understood", at=NOON)
         await tx.leads.log_moves([StageMove(lead_id=lead.id, to_stage=account.stages[0], at=NOON)])
         await tx.imports.save(job, [RowOutcome(row=1, result=RowResult.CREATED)])
         await answer_in(tx, a_request("uno"))

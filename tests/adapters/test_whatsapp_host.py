@@ -12,8 +12,9 @@ import pytest
 from clarin_core.domain.inbound import Activity, MessageSeen, VoteSeen
 from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.media import MediaType
-from clarin_core.domain.messages import Card, Location, Poll, Quoted, option_digest
+from clarin_core.domain.messages import Card, Location, Poll, Quoted
 from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.replies import option_digest
 from clarin_core.ports.messaging import (
     CodeShown,
     NotSent,
@@ -113,7 +114,7 @@ async def at_work() -> AsyncIterator[Stage]:
     ours, theirs = socket.socketpair()
     client, go = NewAClient("unused.db", uuid="device", new_device=True), Go()
     client._stop_finalizer.detach()
-    client._NewAClient__client = go
+    client._NewAClient__client = client.contact._ContactStore__client = go
     reader, writer = await asyncio.open_connection(sock=theirs)
 
     host = DeviceHost(client, reader, writer)
@@ -330,6 +331,31 @@ def test_other_calls_are_said_in_the_librarys_words() -> None:
             Binary=b"%PDF"
         ).SerializeToString()
         assert await session.fetch(E.Message(imageMessage={}).SerializeToString()) == b"%PDF"
+
+    tell(story)
+
+
+def test_an_address_book_is_read_by_whom_it_names() -> None:
+    """Full name, first name or that of a business; who has none, or no number, is left out."""
+    jid = {"User": "51911111111", "Device": 0, "Server": "s.whatsapp.net", "IsEmpty": False}
+
+    async def story(stage: Stage) -> None:
+        rows = [
+            {"FullName": "Ana Ríos", "FirstName": "Ana", "PushName": "anita"},
+            {"FirstName": "Ana"}, {"BusinessName": "Ríos SAC"}, {"PushName": "anita"}, {},
+        ]  # fmt: skip
+        book = N.ContactsGetAllContactsReturnFunction(
+            Contact=[
+                filled(N.Contact(JID=filled(N.JID(**jid)), Info=N.ContactInfo(**row)))
+                for row in rows
+            ]
+        )
+        stage.go.answers["GetAllContacts"] = filled(book).SerializeToString()
+        people = await stage.session.contacts()
+        assert [(one.name, one.push_name) for one in people] == [
+            ("Ana Ríos", "anita"), ("Ana", None), ("Ríos SAC", None), (None, "anita"),
+        ]  # fmt: skip
+        assert {one.chat.identity for one in people} == {HER}
 
     tell(story)
 

@@ -22,16 +22,9 @@ from clarin_core.domain.inbound import (
 )
 from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.media import MediaType
-from clarin_core.domain.messages import (
-    Card,
-    Location,
-    MessageKind,
-    MessageStatus,
-    Poll,
-    Quoted,
-    option_digest,
-)
+from clarin_core.domain.messages import Card, Location, MessageKind, MessageStatus, Poll, Quoted
 from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.replies import option_digest
 from clarin_core.ports.messaging import CodeShown, Heard, Paired, SessionStep, Step
 from clarin_whatsapp.translate import code_shown, logged_in, translate
 from support.protobuf import LID, PHONE, E, N, anything, build_jid, filled, message, source

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarin_core.domain.inbound import MessageSeen, Peer, PeerSeen, ReceiptSeen, VoteSeen
-from clarin_core.domain.messages import MessageKind, MessageStatus, Poll, option_digest
+from clarin_core.domain.messages import MessageKind, MessageStatus, Poll
+from clarin_core.domain.replies import option_digest
 from clarin_core.ports.messaging import Heard, NotSent, OutcomeUnknown, Outgoing, Session, Step
 from clarin_core.testing.messaging_stage import KEY, Ear, connected
 from clarin_whatsapp import WILD, Manner, Person, Said, SimulatedMessaging, World

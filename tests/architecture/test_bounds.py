@@ -25,6 +25,9 @@ POSITIONAL_MAX = 5
 EMPTY_NAMES = {"base", "common", "data", "helper", "helpers", "impl", "info", "manager", "utils"}
 
 CATCHES_ALL = {
+    "clarin_core/pool/ears.py": "what cannot be stored must not hold up the rest: it is set aside",
+    "clarin_core/pool/lane.py": "an errand whose end nobody knows: tells it, and doubts",
+    "clarin_core/pool/pool.py": "the run of a device: tells it, and takes the device again later",
     "clarin_core/reads/feed.py": "the loop that follows the logs: tells whoever logs, looks again",
     "clarin_core/reads/flights.py": "whoever joined a fetch that failed begins one of its own",
     "clarin_redis/event_publisher.py": "the loops that speak and listen: tell it and go on",

@@ -15,8 +15,11 @@ import clarin_core
 
 SOURCE = Path(__file__).parents[2] / "src"
 CORE = SOURCE / "clarin_core"
-TALK = {"inbox", "inbox_leads", "inbox_people", "sending"}
-"""Use cases of a device's talk: no noun's own, but what happens to chats, messages and people."""
+TALK = {
+    "device_sessions", "inbox", "inbox_leads", "inbox_news", "inbox_people", "inbox_replies",
+    "media_fetch", "media_purge", "sending",
+}  # fmt: skip
+"""Use cases of a device's talk and of a job: no noun's own, but what happens to its rows."""
 NOUNS = sorted({path.stem for path in CORE.glob("usecases/[!_]*.py")} - TALK)
 
 NEEDED = ("clarin_core", "msgspec", "phonenumbers")
@@ -29,8 +32,6 @@ RINGS = {
 }
 
 ELSEWHERE = {
-    ("chats", "routes"): "chats cannot be asked for yet",
-    ("messages", "routes"): "messages cannot be asked for yet",
     ("idempotency", "routes"): "it is a header of other nouns' routes",
     ("sign_in", "clarin_memory"): "signing in keeps users and sessions, each with a file",
     ("sign_in", "clarin_postgres"): "signing in keeps users and sessions, each with a file",

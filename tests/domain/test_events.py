@@ -40,6 +40,7 @@ NAMES = {
     "tag.created", "tag.renamed", "tag.deleted", "pipeline.changed",
     "quick_reply.created", "quick_reply.updated", "quick_reply.deleted",
     "device.created", "device.updated", "device.deleted", "device.code_shown",
+    "device.contacts_synced",
     "chat.opened", "chat.updated", "chat.deleted", "chat.tagged", "chat.untagged",
     "chat.united",
     "message.received", "message.queued", "message.sent", "message.status_changed",

@@ -14,6 +14,7 @@ from clarin_core.domain.phone import (
     normalize_phone,
     normalize_phone_compat,
     phone_from_jid,
+    phone_key,
 )
 from clarin_core.errors import Invalid
 
@@ -213,3 +214,24 @@ def test_peruvian_mobiles_are_as_they_were_before_clarin(raw: str) -> None:
 def test_the_old_rule_guesses(raw: str, stored: str) -> None:
     """PH2: exactly what the backend before Clarin did, faults included."""
     assert normalize_phone_compat(raw) == stored
+
+
+@pytest.mark.parametrize(
+    ("phone", "key"),
+    [
+        ("+5511987654321", "+551187654321"),
+        ("+551187654321", "+551187654321"),
+        ("+551132654321", "+551132654321"),
+        ("+5511932654321", "+5511932654321"),
+        ("+5491123456789", "+541123456789"),
+        ("+541123456789", "+541123456789"),
+        ("+5215512345678", "+525512345678"),
+        ("+525512345678", "+525512345678"),
+        ("+51987654321", "+51987654321"),
+        ("+56987654321", "+56987654321"),
+    ],
+)
+def test_the_variants_of_a_mobile_share_a_key(phone: str, key: str) -> None:
+    """PH6: Brazil's 9 after the area code, Argentina's before it, Mexico's 1; no other digit."""
+    assert phone_key(PhoneNumber(phone)) == key
+    assert phone_key(PhoneNumber(key)) == key

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from clarin_core.domain.messages import Mark, MessageStatus, Reaction, Vote, counting
+from clarin_core.domain.messages import Mark, MessageStatus
+from clarin_core.domain.replies import Reaction, Vote, counting
 from clarin_core.testing import inbox_strategies
 from clarin_core.testing.tenants import LATER, NOON
 

@@ -20,7 +20,17 @@ from support.commands import clarin
 def test_help_names_every_command() -> None:
     done = clarin("--help")
     assert done.returncode == 0
-    for command in ("serve", "migrate", "kommo", "doctor", "settings", "openapi", "version"):
+    for command in (
+        "serve",
+        "demo",
+        "devices",
+        "kommo",
+        "migrate",
+        "doctor",
+        "settings",
+        "openapi",
+        "version",
+    ):
         assert f"│ {command} " in done.stdout
 
 
@@ -78,6 +88,7 @@ def test_the_doctor_answers_machines(tmp_path: Path) -> None:
     assert "extra" not in "".join(found)
     assert found["Python"]["health"] == "good"
     assert found["data directory"]["found"].endswith("data will be made")
+    assert found["files"]["found"].endswith("data/media will be made")
     assert done.returncode == any(finding["health"] == "bad" for finding in found.values())
     assert list(tmp_path.iterdir()) == []
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import fields
+from pathlib import Path
 from secrets import token_hex
 from typing import get_type_hints
 
@@ -16,7 +17,7 @@ from clarin_core.reads.cached import SHAPES
 from clarin_core.testing.cache import KEY, entry
 from clarin_core.testing.event_publisher import until
 from clarin_embedded import EmbeddedValkey
-from clarin_memory import MemoryLimiter, Unlimited
+from clarin_memory import MemoryBlobs, MemoryLimiter, Unlimited
 from clarin_redis import RedisLimiter
 from clarin_server.container import Container
 from clarin_server.errors import CannotStart
@@ -55,7 +56,7 @@ def test_the_whole_graph_is_built_with_the_types_that_it_says() -> None:
         for field in fields(Services)
         if getattr(hints[field.name], "__name__", "").endswith("UseCases")
     ]
-    assert len(use_cases) == 11
+    assert len(use_cases) == 15
     for name in use_cases:
         assert type(getattr(services, name)) is hints[name]
         assert services.owner_of(hints[name].__name__) is getattr(services, name)
@@ -195,6 +196,21 @@ def test_a_part_that_fails_to_open_closes_the_others() -> None:
             await hasher.hash("x")
 
     asyncio.run(story())
+
+
+def test_files_lie_where_the_settings_say(tmp_path: Path) -> None:
+    """Else in the data directory, or in memory with everything else."""
+    data = Settings(data_dir=str(tmp_path))
+    for settings, storage_url, place in (
+        (data, "postgresql://h/d", f"file://{tmp_path}/media"),
+        (data, "memory", "memory:"),
+        (Settings(media_url="s3://fotos/x"), "memory", "s3://fotos/x"),
+    ):
+        assert settings.media_address(storage_url) == place
+    assert type(container_of().blobs()) is MemoryBlobs
+    named = container_of(settings=Settings(media_url=f"file://{tmp_path}/los%20medios"))
+    assert opened(named).media.blobs is named.blobs()
+    assert [path.name for path in tmp_path.iterdir()] == ["los medios"]
 
 
 def test_the_limits_of_the_settings_reach_the_sign_in() -> None:

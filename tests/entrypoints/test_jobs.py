@@ -12,12 +12,18 @@ from structlog.testing import capture_logs
 
 from clarin_core.domain.accounts import NewAccount
 from clarin_core.domain.actor import Actor, Role
+from clarin_core.domain.chats import ChatDraft
+from clarin_core.domain.devices import NewDevice
 from clarin_core.domain.events import EventQuery
 from clarin_core.domain.ids import UserId
 from clarin_core.domain.imports import ImportOptions, ImportState
 from clarin_core.domain.leads import NewLead
+from clarin_core.domain.media import NewFile
+from clarin_core.domain.messages import Mark
 from clarin_core.errors import NotFound, TooOld, Unavailable
+from clarin_core.testing.blobs import given_in, whole
 from clarin_core.testing.idempotency import DONE, a_request
+from clarin_core.testing.tenants import lid
 from clarin_core.usecases.accounts import open_account
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_server.container import Container
@@ -183,6 +189,30 @@ def test_what_is_old_is_purged_and_what_is_young_stays() -> None:
     tell(story)
 
 
+def test_a_file_that_nobody_sends_goes_after_a_day() -> None:
+    """CH16: its bytes and its row; one that is young stays."""
+
+    async def story(services: Services, ana: Actor, watch: Watch) -> None:
+        files = []
+        for _ in range(2):
+            files.append(await services.media.upload(ana, NewFile(), given_in(b"hola")))
+            watch.at += timedelta(seconds=2)
+        watch.at += timedelta(hours=24, seconds=-3)
+        metrics = Metrics()
+        async with working(services, metrics):
+            while not counted(metrics, "media.purge", "idle"):
+                await asyncio.sleep(0)
+        old, young = files
+        with pytest.raises(NotFound):
+            await services.media.file(ana.account_id, old.key)
+        with pytest.raises(NotFound):
+            await whole(services.media.blobs, old.key, ana.account_id)
+        assert await services.media.file(ana.account_id, young.key) == young
+        assert await whole(services.media.blobs, young.key, ana.account_id) == b"hola"
+
+    tell(story)
+
+
 def test_answers_are_given_again_for_a_day() -> None:
     """R16: what came more than 24 hours ago may be asked for anew."""
 
@@ -201,6 +231,28 @@ def test_answers_are_given_again_for_a_day() -> None:
         async with services.storage.begin(ana.account_id) as tx:
             assert await tx.idempotency.claim(old, at=watch.at) is None
             assert await tx.idempotency.claim(young, at=watch.at) == DONE
+
+    tell(story)
+
+
+def test_marks_are_kept_for_a_week() -> None:
+    """CH8: what was said of a message that did not come; the message may be late by that."""
+
+    async def story(services: Services, ana: Actor, watch: Watch) -> None:
+        async with services.storage.begin(ana.account_id) as tx:
+            device = await tx.devices.add(NewDevice(name="Ventas"), at=watch.at)
+            draft = ChatDraft(device_id=device.id, identity=lid("1"))
+            ((chat, _),) = await tx.chats.claim([draft], at=watch.at)
+            old, young = (Mark(chat_id=chat.id, wa_message_id=name) for name in "AB")
+            await tx.messages.put_marks([old], at=watch.at)
+            await tx.messages.put_marks([young], at=watch.at + timedelta(seconds=2))
+        watch.at += timedelta(days=7, seconds=1)
+        metrics = Metrics()
+        async with working(services, metrics):
+            while not counted(metrics, "purge", "idle"):
+                await asyncio.sleep(0)
+        async with services.storage.begin(ana.account_id) as tx:
+            assert await tx.messages.take_marks([old.key, young.key]) == {young.key: young}
 
     tell(story)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clarin_security import system_random
-from clarin_server.data_folder import make_data_folder, signing_secret
+from clarin_server.data_folder import make_data_folder, make_media_folder, signing_secret
 from clarin_server.errors import CannotStart, WrongSettings
 from clarin_server.settings import WANTED, Settings, read_settings
 
@@ -21,6 +21,7 @@ WRONG = {
     "PORT": "65536",
     "DATABASE_URL": "mysql://clarin:canary@localhost/clarin",
     "CLARIN_STORAGE": "Canary storage",
+    "CLARIN_MEDIA_URL": "file:media",
     "JWT_SECRET": "canary",
     "ADMIN_USER": "a" * 256,
     "ADMIN_EMAIL": "nobody",
@@ -28,6 +29,7 @@ WRONG = {
     "ACCOUNT_NAME": "a" * 256,
     "CORS_ORIGINS": "https://crm.example.com,*",
     "TRUSTED_PROXIES": "10.0.0.7,unix:",
+    "CLARIN_MESSAGING": "telegram",
     "LOG_LEVEL": "loud",
     "LOG_FORMAT": "xml",
     "CLARIN_RATE_LIMITS": "maybe",
@@ -56,6 +58,7 @@ def test_every_setting_is_read_by_its_name() -> None:
         "PORT": " 9000 ",
         "CLARIN_DATA_DIR": "/srv/clarin",
         "DATABASE_URL": "postgres://u:p%40ss@db:5433/clarin?sslmode=require",
+        "CLARIN_MEDIA_URL": "s3://clarin-media/prod",
         "JWT_SECRET": GOOD_SECRET,
         "ADMIN_USER": "ana",
         "ADMIN_EMAIL": "ana@example.com",
@@ -74,6 +77,7 @@ def test_every_setting_is_read_by_its_name() -> None:
     assert settings.storage_url == "postgres://u:p%40ss@db:5433/clarin?sslmode=require"
     assert (settings.is_production, settings.requests_in_flight_max) == (True, 64)
     assert settings.rate_limits == "on"
+    assert settings.media_address("postgres://") == "s3://clarin-media/prod"
     assert list(map(str, settings.proxies)) == ["10.0.0.7/32", "2001:db8:7::/64"]
 
 
@@ -137,6 +141,12 @@ def test_limits_cannot_be_switched_off_in_production() -> None:
     assert read_settings(environ).rate_limits == "off"
 
 
+def test_nothing_is_made_up_in_production() -> None:
+    environ = {"CLARIN_MESSAGING": "simulated", "JWT_SECRET": GOOD_SECRET}
+    assert "CLARIN_MESSAGING" in faults_of({"CLARIN_ENV": "production", **environ})
+    assert read_settings(environ).messaging == "simulated"
+
+
 @pytest.mark.parametrize(
     "proxies", ["10.0.0.7/8", "10.0.0", "10.0.0.0/33", "2001:db8:7", "0.0.0.0/0", "10.0.0.7,::/0"]
 )
@@ -148,6 +158,25 @@ def test_proxies_are_addresses_and_never_everybody(proxies: str) -> None:
 @pytest.mark.parametrize("url", ["postgresql://h:99999/x", "postgresql://h:0/x", "postgres://[x/"])
 def test_an_address_that_no_server_can_have_is_refused(url: str) -> None:
     assert "DATABASE_URL" in faults_of({"DATABASE_URL": url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["media", "/srv/media", "file:media", "file://srv/media", "file:///", "s3://", "s3://b",
+     "s3://Bucket/x", "s3://key:secret@bucket/x", "s3://bucket?x=1", "gs://bucket/x"],
+)  # fmt: skip
+def test_files_lie_in_a_folder_or_a_bucket(url: str) -> None:
+    """And no credential is in the address, which is shown."""
+    assert "CLARIN_MEDIA_URL" in faults_of({"CLARIN_MEDIA_URL": url})
+
+
+def test_a_folder_for_files_that_cannot_be_is_told_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    make_media_folder("s3://bucket/prefix")
+    make_media_folder((tmp_path / "los medios").as_uri())
+    assert stat.S_IMODE((tmp_path / "los medios").stat().st_mode) == 0o700
+    with pytest.raises(CannotStart, match="file/media cannot be used: Not a directory"):
+        make_media_folder(f"file://{tmp_path}/file/media")
 
 
 @pytest.mark.parametrize(

@@ -128,3 +128,18 @@ def test_administrators_set_their_own_account(address: str) -> None:
         assert (await carla.get("/api/settings"))["account"]["timezone"] == "America/Guayaquil"
 
     tell(story, address=address)
+
+
+def test_administrators_set_whether_chats_open_leads(address: str) -> None:
+    """CH19: on from the beginning, and shown either way."""
+
+    async def story(house: House) -> None:
+        carla = house.carla
+        shown = [(await carla.get("/api/settings"))["account"]["leads_from_chats"]]
+        for wanted in (False, True):
+            changed = await carla.put("/api/settings/account", leads_from_chats=wanted)
+            read = (await carla.get("/api/settings"))["account"]["leads_from_chats"]
+            shown += [changed["leads_from_chats"], read]
+        assert shown == [True, False, False, True, True]
+
+    tell(story, address=address)

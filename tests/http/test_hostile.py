@@ -97,6 +97,7 @@ RELATED = {
     "account_id": {"password"},
     "contact_id": {"name"},
     "custom_fields": {"name"},
+    "device_id": {"chat_id"},
     "is_active": {"password"},
     "access_token": {"token"},
     "client_id": {"token"},
@@ -107,6 +108,7 @@ RELATED = {
     "name": {"phone"},
     "stages": {"name", "color", "kind"},
     "tag_id": {"tag_ids"},
+    "to": {"chat_id"},
 }
 """Where a rule that spans fields names another one."""
 
@@ -231,11 +233,15 @@ def test_searching_takes_every_sign_for_itself(address: str) -> None:
     names = ("100% seguro", "uno_dos", "a\\b", "punto.y*coma", "comilla'simple", 'con "dobles"')
 
     async def story(house: House) -> None:
-        for name in (*names, "corriente"):
+        device = (await house.ana.post("/api/devices", name="Ventas"))["id"]
+        for number, name in enumerate((*names, "corriente")):
+            to = {"device_id": device, "phone": f"98765432{number}"}
+            chat = await house.ana.post("/api/chats/new", **to)
+            await house.ana.put(f"/api/chats/{chat['id']}", name=name)
             await house.ana.post("/api/leads", name=name)
             await house.ana.post("/api/contacts", name=name)
             await house.ana.post("/api/tags", name=name)
-        for noun in ("leads", "contacts", "tags"):
+        for noun in ("leads", "contacts", "tags", "chats"):
             for sign, name in zip("%_\\*'\"", names, strict=True):
                 found = (await house.ana.get(f"/api/{noun}", search=sign))["data"]
                 assert [row["name"] for row in found] == [name], (noun, sign)

@@ -22,6 +22,7 @@ from support.surface import (
     new_quick_reply,
     new_user,
     picture,
+    prepare,
     request,
     stock_of,
     tenants_of,
@@ -36,6 +37,7 @@ REPEATED_WITHOUT_A_KEY = {
     "/api/auth/switch-account": "naturally repeatable",
     "/api/auth/ws-ticket": "each ticket is one of its own, and short-lived",
     "/api/leads/<lead_id>/restore": "naturally repeatable",
+    "/api/chats/<chat_id>/read": "naturally repeatable",
     "/api/contacts/<contact_id>/restore": "naturally repeatable",
     "/api/contacts/merge": "naturally repeatable",
     "/api/contacts/merge/preview": "reads only",
@@ -43,9 +45,19 @@ REPEATED_WITHOUT_A_KEY = {
     "/api/devices/<device_id>/disconnect": "naturally repeatable",
     "/api/kommo/pipelines/<kommo_id>/connect": "naturally repeatable",
     "/api/kommo/sync": "naturally repeatable",
+    "/api/devices/<device_id>/pair": "naturally repeatable",
+    "/api/devices/<device_id>/sync-contacts": "naturally repeatable",
+    "/api/devices/<device_id>/unlink": "naturally repeatable",
+    "/api/messages/react": "naturally repeatable",
+    "/api/messages/edit": "naturally repeatable",
+    "/api/messages/delete": "naturally repeatable",
+    "/api/messages/typing": "naturally repeatable",
+    "/api/messages/<message_id>/give-up": "a second one is refused",
     "/api/tags/assign": "naturally repeatable",
     "/api/tags/remove": "naturally repeatable",
     "/api/import/csv/preview": "reads only",
+    "/api/media/upload": "each file is one of its own; what no message has is removed",
+    "/api/media/from-url": "each file is one of its own; what no message has is removed",
 }
 """The POSTs that take no key, and why."""
 
@@ -57,18 +69,27 @@ async def send(person: Person, asked: Request, key: str | bytes = KEY) -> httpx.
 
 async def stock_for(one: Operation, person: Person) -> Stock:
     stock = await stock_of(person)
+    await prepare(one, person, stock)
     return await tenants_of(person, stock) if "/admin/" in one.path else stock
 
 
-def another(asked: Request) -> Request:
+def another(asked: Request, stock: Stock) -> Request:
     """Return a request that says something else, and is as good."""
+    if "message_id" in asked.path:
+        return asked.at("message_id", str(stock.other_message))
     if asked.files:
         return msgspec.structs.replace(asked, files={"file": ("gente.csv", csv_file(), "text/csv")})
     body = asked.body or {}
     if "username" in body:
         changed = new_user()
+    elif "phone" in body:
+        changed = {"phone": "+51 911 222 333"}
     elif "shortcut" in body:
         changed = new_quick_reply()
+    elif "message_id" in body:
+        changed = {"message_id": stock.other_message}
+    elif "chat_id" in body:
+        changed = {"body": "chau"} if "body" in body else {"question": "¿Y cuándo?"}
     else:
         changed = {"name": f"{body['name']} dos"} if "name" in body else {"role": "admin"}
     return msgspec.structs.replace(asked, body={**body, **changed})
@@ -120,9 +141,10 @@ def test_a_repeat_has_no_effect_and_the_first_answer(one: Operation, address: st
         after = await traces(house, stock)
         answers += [await send(house.ana, asked) for _ in range(2)]
         check_same(answers, replays=2)
-        refused(await send(house.ana, another(asked)), 409, "idempotency_conflict")
+        other = another(asked, stock)
+        refused(await send(house.ana, other), 409, "idempotency_conflict")
         assert await traces(house, stock) == after != before
-        assert (await send(house.ana, another(asked), "another")).is_success
+        assert (await send(house.ana, other, "another")).is_success
 
     tell(story, address=address)
 
@@ -336,6 +358,7 @@ def test_a_key_costs_two_statements(one: Operation, database: str) -> None:
 
         asked = request(one, stock)
         plain = await cost({})
+        await prepare(one, house.ana, stock)
         asked = request(one, stock)
         assert await cost({"Idempotency-Key": KEY}) <= plain + 2 + 1  # Perhaps who asks, too.
         assert await cost({"Idempotency-Key": KEY}) <= 3  # Who asks, the claim, the answer.

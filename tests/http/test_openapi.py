@@ -13,6 +13,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from clarin_core.domain.command import Change
+from clarin_core.domain.media_links import Signed
 from clarin_server.http.openapi import document
 from support.houses import PATIENCE_S, neighbour, tell
 from support.serving import House, Person
@@ -85,6 +86,10 @@ def test_a_description_names_all_that_is_read(one: Operation) -> None:
         wanted |= {("Idempotency-Key", "header")}
     if one.where == "query":
         wanted |= {(name, "query") for name in fields}
+    if one.takes_links:
+        wanted |= {(name, "query") for name in Signed.__struct_fields__}
+    if one.path.endswith("<key>"):
+        wanted |= {(name, "header") for name in ("Range", "If-Range", "If-None-Match")}
     assert parameters == wanted
     has_form = one.row is None and one.method == "POST"
     has_body = one.input is not None and one.where == "body"

@@ -11,6 +11,9 @@ from support.restless import MoodyPublisher, RestlessStorage
 from support.screen import live_screen, log, run, screen, write
 from support.serving import now, serving
 
+OTHER_BOUNDS = ("deleted_before", "answers_before", "marks_before")
+"""The bounds of a purge that are not about events."""
+
 
 @pytest.mark.parametrize("ahead", [1, ID_MAX - 10])
 def test_a_number_from_the_future_needs_a_resync(ahead: int) -> None:
@@ -51,7 +54,10 @@ def test_a_trimmed_log_needs_a_resync_only_below_its_beginning() -> None:
             waited = timedelta(minutes=5)
             await write(house, 3)
             await house.services.storage.purge(
-                deleted_before=now(), events_before=now() + waited / 2, answers_before=now()
+                deleted_before=now(),
+                events_before=now() + waited / 2,
+                answers_before=now(),
+                marks_before=now(),
             )
             await house.hub.look()
             async with screen(house.ana) as ana:
@@ -172,7 +178,9 @@ def test_a_page_of_the_past_is_not_delivered() -> None:
             await asked
             await write(house, 1)
             late = now() + timedelta(hours=1)
-            await storage.purge(deleted_before=now(), events_before=late, answers_before=now())
+            await storage.purge(
+                deleted_before=now(), events_before=late, answers_before=now(), marks_before=now()
+            )
             await house.hub.look()
             storage.gates["events"].set()
             (frame,) = await ana.settle()
@@ -207,7 +215,9 @@ def test_a_room_that_is_behind_a_trimmed_log_says_so() -> None:
         async with serving(storage, publisher=publisher) as house, live_screen(house.ana) as ana:
             await write(house, 3)
             late = now() + timedelta(hours=1)
-            await storage.purge(deleted_before=now(), events_before=late, answers_before=now())
+            await storage.purge(
+                deleted_before=now(), events_before=late, answers_before=now(), marks_before=now()
+            )
             await house.hub.look()
             frame = await ana.hear()
             end = ana.hello["data"]["seq"] + 3

@@ -44,6 +44,9 @@ ADMINS_ONLY = {
     "POST /api/kommo/pipelines/<kommo_id>/connect",
     "DELETE /api/kommo/pipelines/<kommo_id>/connect",
     "POST /api/kommo/sync",
+    "POST /api/devices/<device_id>/pair",
+    "POST /api/devices/<device_id>/sync-contacts",
+    "POST /api/devices/<device_id>/unlink",
     "POST /api/quick-replies",
     "PUT /api/quick-replies/<quick_reply_id>",
     "PATCH /api/quick-replies/<quick_reply_id>",
@@ -58,6 +61,7 @@ ADMINS_ONLY = {
     "PATCH /api/pipelines/<pipeline_id>/stages/<stage_id>",
     "DELETE /api/pipelines/<pipeline_id>/stages/<stage_id>",
     "DELETE /api/leads/batch",
+    "DELETE /api/chats/batch",
     "DELETE /api/contacts/batch",
     "POST /api/contacts/merge",
     "POST /api/contacts/merge/preview",
@@ -146,15 +150,21 @@ def test_every_operation_succeeds_for_those_who_may(address: str) -> None:
 
 
 def check_good(one: Operation, response: httpx.Response) -> None:
-    expected = one.row.status if one.row else {"csv": 202}.get(one.path.split("/")[-1], 200)
+    expected = (
+        one.row.status if one.row else {"csv": 202, "upload": 201}.get(one.path.split("/")[-1], 200)
+    )
     assert response.status_code == expected, (str(one), response.text)
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["cache-control"] == "no-store"
+    is_file = one.path.endswith("<key>")
+    kept = "private, max-age=300" if is_file else "no-store"
+    assert response.headers["cache-control"] == kept
     assert response.headers["x-request-id"]
     if one.path.endswith("/rejects"):
         assert response.headers["content-type"].startswith("text/csv")
     elif expected == 204:
         assert response.content == b""
+    elif is_file:
+        assert response.headers["content-type"].startswith("text/plain")
     else:
         body = response.json()
         assert response.headers["content-type"] == "application/json"

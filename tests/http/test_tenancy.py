@@ -39,7 +39,9 @@ def test_the_places_of_ids_are_found() -> None:
     """Path, query and body; single ids and lists; with the type of each record."""
     found = {(place.where, place.name) for _, place in PLACES}
     assert {
-        ("path", "lead_id"), ("path", "stage_id"), ("path", "target_id"), ("path", "import_id"),
+        ("path", "chat_id"), ("query", "device_ids"), ("body", "device_id"),
+        ("body", "up_to_message_id"), ("path", "lead_id"), ("path", "stage_id"),
+        ("path", "target_id"), ("path", "import_id"),
         ("query", "tag_ids"), ("query", "assigned_to"), ("query", "contact_id"),
         ("body", "ids"), ("body", "entity_id"), ("body", "tag_ids"), ("body", "move_to"),
         ("body", "account_id"), ("body", "contact_id"), ("body", "stage_ids"),
@@ -146,8 +148,15 @@ def test_lists_show_one_account_only(address: str) -> None:
     async def story(house: House) -> None:
         await house.ana.post("/api/leads", name="Canario Secreto", phone="987654321")
         await house.carla.post("/api/leads", name="Otro")
+        for person in (house.ana, house.carla):
+            device = (await person.post("/api/devices", name="Ventas"))["id"]
+            talk = {"device_id": device, "initial_message": f"Canario {person.account_id}"}
+            await person.post("/api/chats/new", phone="912345678", **talk)
         shown = await picture(house.carla)
-        assert not [leaf for leaf in leaves(shown) if "Canario" in str(leaf)]
+        foreign = ("Canario Secreto", f"Canario {house.ana.account_id}")
+        assert not [leaf for leaf in leaves(shown) if str(leaf).startswith(foreign)]
+        (chat,) = shown["chats"]["data"]
+        assert chat["last_message"] == f"Canario {house.carla.account_id}"
         for query in ({"search": "canario"}, {"phone": "987654321"}):
             for path in ("/api/leads", "/api/contacts"):
                 assert (await house.carla.get(path, **query))["data"] == []

@@ -23,6 +23,7 @@ def test_changes_can_name_the_version_they_are_made_to(address: str) -> None:
         for noun, kind, change in (
             ("leads", "LeadId", {"notes": "uno"}),
             ("contacts", "ContactId", {"notes": "uno"}),
+            ("chats", "ChatId", {"name": "uno"}),
             ("pipelines", "PipelineId", {"description": "uno"}),
             ("tags", "TagId", {"color": "#000001"}),
         ):
@@ -74,6 +75,7 @@ CONDITIONAL = {
     "DELETE /api/pipelines/<pipeline_id>",
     "DELETE /api/leads/<lead_id>",
     "POST /api/leads/<lead_id>/restore",
+    "DELETE /api/chats/<chat_id>",
     "DELETE /api/contacts/<contact_id>",
     "POST /api/contacts/<contact_id>/restore",
     "DELETE /api/tags/<tag_id>",

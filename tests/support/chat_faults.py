@@ -7,13 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarin_core.domain.chats import Chat
-from clarin_core.domain.messages import (
-    UNSETTLED,
-    Message,
-    MessageStatus,
-    Reply,
-    counting,
-)
+from clarin_core.domain.messages import UNSETTLED, Message, MessageStatus
+from clarin_core.domain.replies import Reply, counting
 from clarin_core.ports.inbox import Tally
 from clarin_memory import (
     chat_views,

@@ -1,21 +1,24 @@
-"""An account over memory, the people who work in it, and all that they can do."""
+"""An account, the people who work in it, and all that they can do."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
 from clarin_core.domain.actor import Actor, Cause, Origin, Role
 from clarin_core.domain.events import Event
+from clarin_core.ports.storage import Storage
 from clarin_core.testing.tenants import NOON, Tenant, settle
+from clarin_core.usecases.chats import ChatUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.tags import TagUseCases
-from clarin_memory import MemoryStorage
+from clarin_memory import MemoryPublisher, MemoryStorage
+from clarin_server.plugins import connect_storage
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ class Desk:
     _heard: int = 0
 
     @classmethod
-    async def open(cls, storage: MemoryStorage | None = None) -> Self:
+    async def open(cls, storage: Storage | None = None) -> Self:
         """Return the desk of a fresh account."""
         tenant = await settle(storage or MemoryStorage(clock=Ticking()))
         people = [await tenant.hire(role) for role in (Role.ADMIN, Role.AGENT)]
@@ -61,9 +64,7 @@ class Desk:
 
     async def stranger(self) -> "Desk":
         """Return the desk of another account of the same storage."""
-        storage = self.tenant.storage
-        assert isinstance(storage, MemoryStorage)
-        return await Desk.open(storage)
+        return await Desk.open(self.tenant.storage)
 
     @property
     def leads(self) -> LeadUseCases:
@@ -82,6 +83,10 @@ class Desk:
         return PipelineUseCases(self.tenant.storage, self.clock)
 
     @property
+    def chats(self) -> ChatUseCases:
+        return ChatUseCases(self.tenant.storage, self.clock)
+
+    @property
     def devices(self) -> DeviceUseCases:
         return DeviceUseCases(self.tenant.storage, self.clock)
 
@@ -98,6 +103,18 @@ class Desk:
     async def names(self) -> list[str]:
         """Return the names of the events since the last call."""
         return [str(type(event).__struct_config__.tag) for event in await self.news()]
+
+
+def tell_over(address: str, story: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
+    """Run a story at a desk over the storage at an address, and return what it returns."""
+
+    async def told() -> T:
+        publisher = MemoryPublisher()
+        opened = connect_storage(address, clock=Ticking(), publisher=publisher)
+        async with opened as storage:
+            return await story(await Desk.open(storage))
+
+    return asyncio.run(told())
 
 
 def tell(story: Coroutine[Any, Any, T]) -> T:

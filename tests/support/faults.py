@@ -226,9 +226,9 @@ def equals_have_no_order(patch: Patch) -> None:
 
 
 def any_and_all_are_swapped(patch: Patch) -> None:
-    modes = lead_filter._TAG_TESTS
+    modes = lead_filter.TAG_TESTS
     swapped = {TagsMode.ALL: modes[TagsMode.ANY], TagsMode.ANY: modes[TagsMode.ALL]}
-    patch.setattr(lead_filter, "_TAG_TESTS", swapped)
+    patch.setattr(lead_filter, "TAG_TESTS", swapped)
 
 
 def the_last_instant_counts(patch: Patch) -> None:

@@ -1,15 +1,32 @@
 """Faults of the inbox to plant in the memory storage, each of which some law must find."""
 
 from collections.abc import Callable, Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec.structs import replace
 
+from clarin_core.domain.accounts import ResendUnknown
 from clarin_core.domain.contacts import ContactIdentity
-from clarin_core.domain.devices import Device, DeviceLease
+from clarin_core.domain.devices import Device, DeviceKey, DeviceLease
 from clarin_core.domain.ids import DeviceId
-from clarin_memory import contacts, devices, paging, purge, quick_replies, search, tables
-from support.faults import Patch
+from clarin_core.domain.messages import Message
+from clarin_core.ports.devices import Call
+from clarin_memory import (
+    accounts,
+    contacts,
+    devices,
+    media,
+    message_views,
+    outbox,
+    paging,
+    purge,
+    quick_replies,
+    search,
+    tables,
+)
+from support.chat_faults import forgetting
+from support.faults import Patch, changed_answer
 
 
 def capitals_make_another_shortcut(patch: Patch) -> None:
@@ -61,13 +78,47 @@ def a_release_is_forgotten(patch: Patch) -> None:
 def a_renewal_waits(patch: Patch) -> None:
     right = devices.MemoryDeviceLeases.renew
 
-    async def renew(self: devices.MemoryDeviceLeases, lease: DeviceLease, ttl: timedelta) -> bool:
+    async def renew(
+        self: devices.MemoryDeviceLeases, leases: Collection[DeviceLease], ttl: timedelta
+    ) -> set[DeviceKey]:
+        (lease,) = leases
         space = self.shared.spaces.peek(lease.key.account_id)
         assert space is not None
         async with space.lock:
-            return await right(self, lease, ttl)
+            return await right(self, leases, ttl)
 
     patch.setattr(devices.MemoryDeviceLeases, "renew", renew)
+
+
+def who_is_shut_out_is_wanted(patch: Patch) -> None:
+    patch.setattr(devices.MemoryDeviceLeases, "_is_shut_out", lambda self, device: False)
+
+
+def every_device_is_called(patch: Patch) -> None:
+    async def calls(
+        self: devices.MemoryDeviceLeases, keys: Collection[DeviceKey], *, at: datetime
+    ) -> list[Call]:
+        return [self._call(key, at) for key in keys]
+
+    patch.setattr(devices.MemoryDeviceLeases, "calls", calls)
+
+
+def what_is_late_calls_already(patch: Patch) -> None:
+    call = devices.MemoryDeviceLeases._call
+
+    def wrong(self: devices.MemoryDeviceLeases, key: DeviceKey, at: datetime) -> Call:
+        return call(self, key, at + timedelta(days=1))
+
+    patch.setattr(devices.MemoryDeviceLeases, "_call", wrong)
+
+
+def what_was_set_aside_stays(patch: Patch) -> None:
+    async def take_aside(
+        self: devices.MemoryDeviceStore, device_id: DeviceId, *, skip: int
+    ) -> bytes | None:
+        return dict(enumerate(self.scope.tables.aside.peek(device_id) or [])).get(skip)
+
+    patch.setattr(devices.MemoryDeviceStore, "take_aside", take_aside)
 
 
 def addresses_need_not_be_unique(patch: Patch) -> None:
@@ -85,6 +136,43 @@ def an_alias_is_dropped(patch: Patch) -> None:
 
 def identities_are_shown_as_they_came(patch: Patch) -> None:
     patch.setattr(contacts, "_name_of", lambda row: ("", ""))
+
+
+def messages_show_no_file(patch: Patch) -> None:
+    patch.setattr(message_views, "_file", lambda tables, message: None)
+
+
+def the_file_of_a_revoked_message_is_shown(patch: Patch) -> None:
+    view: Callable[..., Any] = message_views._view
+
+    def wrong(inside: Any, message: Message) -> Any:
+        return replace(view(inside, message), media=message_views._file(inside, message))
+
+    patch.setattr(message_views, "_view", wrong)
+
+
+def only_the_first_file_is_seen(patch: Patch) -> None:
+    changed_answer(media.MemoryMediaStore, "seen", lambda found: found[:1], patch)
+
+
+def errands_at_work_are_not_found(patch: Patch) -> None:
+    changed_answer(
+        outbox.MemoryOutboxStore, "of_message",
+        lambda found: [item for item in found if item.token is None], patch,
+    )  # fmt: skip
+
+
+def an_errand_loses_its_doubts(patch: Patch) -> None:
+    forgetting(outbox.MemoryOutboxStore, "doubts", patch)
+
+
+def an_account_never_sends_again(patch: Patch) -> None:
+    save = accounts.MemoryAccountStore.save
+    never = ResendUnknown.NEVER
+    patch.setattr(
+        accounts.MemoryAccountStore, "save",
+        lambda self, account: save(self, replace(account, resend_unknown=never)),
+    )  # fmt: skip
 
 
 def a_purge_leaves_identities(patch: Patch) -> None:

@@ -16,6 +16,7 @@ from clarin_core import ContactUseCases, LeadUseCases, PipelineUseCases, TagUseC
 from clarin_core.domain.accounts import NewAccount, NewUser
 from clarin_core.domain.actor import Role
 from clarin_core.domain.ids import AccountId, UserId
+from clarin_core.domain.media_links import MediaLinks
 from clarin_core.ports.event_publisher import EventPublisher
 from clarin_core.ports.limiter import Limiter
 from clarin_core.ports.small import Clock
@@ -23,14 +24,25 @@ from clarin_core.ports.storage import Storage
 from clarin_core.reads.cached import CachedStorage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
+from clarin_core.usecases.chats import ChatUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.kommo import KommoUseCases
+from clarin_core.usecases.media import MediaUseCases
+from clarin_core.usecases.media_purge import MediaPurgeUseCases
 from clarin_core.usecases.members import MemberUseCases
+from clarin_core.usecases.messages import MessageUseCases
 from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
-from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, MemoryStorage, Unlimited
+from clarin_memory import (
+    MemoryBlobs,
+    MemoryCache,
+    MemoryLimiter,
+    MemoryPublisher,
+    MemoryStorage,
+    Unlimited,
+)
 from clarin_security import AesGcmBox, Argon2Hasher, JwtIssuer, system_random
 from clarin_server.http.app import create_app
 from clarin_server.http.live import Hub
@@ -40,11 +52,13 @@ from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
 from support.shelf import Shelf
+from support.web import SmallWeb
 
 Sanic.test_mode = True  # It rewrites its own classes at a start, and only so can do it again.
 
 PASSWORD = "una clave larga"
 SECRET = b"a secret of the tests, long enough"
+LINKS = MediaLinks(SECRET)
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # Reading the usual certificates takes 30 ms.
 
 
@@ -54,6 +68,12 @@ _SERVICES: WeakKeyDictionary[httpx.AsyncClient, Services] = WeakKeyDictionary()
 def now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
+
+
+class Client(httpx.AsyncClient):
+    """A client of a house, and the storage behind it: for what no request can bring about."""
+
+    storage: Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +153,10 @@ async def serving(
         app = create_app(services, Settings(**settings), metrics)
         async with (
             listen(app, "127.0.0.1", 0) as (host, port),
-            httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=20, verify=NO_TLS) as http,
+            Client(base_url=f"http://{host}:{port}", timeout=20, verify=NO_TLS) as http,
         ):
             _SERVICES[http] = services
+            http.storage = storage
             people = await settle_people(services, hasher, http)
             yield House(http, services, metrics, app.ctx.hub, *people)
 
@@ -170,6 +191,8 @@ def _services(
     crm, box = Shelf(clock), AesGcmBox(SECRET, system_random)
     tokens = JwtIssuer(SECRET, life=ACCESS_LIFE)
     tries = limiter or MemoryLimiter(clock)
+    blobs = MemoryBlobs()
+    media = MediaUseCases(storage, clock, system_random, blobs, SmallWeb(), LINKS)
     return Services(
         storage=storage,
         feed=feed,
@@ -180,12 +203,16 @@ def _services(
         kommo=KommoUseCases(storage, clock, crm, box),
         mirrors=KommoMirrors(storage, clock, crm, box),
         leads=LeadUseCases(storage, clock),
+        chats=ChatUseCases(storage, clock),
         contacts=ContactUseCases(storage, clock),
         pipelines=PipelineUseCases(storage, clock),
         tags=TagUseCases(storage, clock),
         devices=DeviceUseCases(storage, clock),
         quick_replies=QuickReplyUseCases(storage, clock),
+        media=media,
+        media_purge=MediaPurgeUseCases(storage, clock, blobs),
         accounts=AccountUseCases(storage, clock, hasher),
+        messages=MessageUseCases(storage, clock, media.for_message),
         members=MemberUseCases(storage, clock, hasher),
         sign_in=SignInUseCases(storage, clock, system_random, hasher, tokens, tries),
         imports=ImportUseCases(storage, clock),

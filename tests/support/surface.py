@@ -20,12 +20,14 @@ from clarin_core.domain.accounts import (
     TenantChange,
     UserChange,
 )
+from clarin_core.domain.chats import ChatChange, ChatIds, ChatRead, NewChat
 from clarin_core.domain.command import Precondition
 from clarin_core.domain.contacts import ContactChange, ContactIds, ContactMerge, NewContact
-from clarin_core.domain.devices import DeviceChange, NewDevice
-from clarin_core.domain.ids import ID_MAX, ImportId
+from clarin_core.domain.devices import DeviceChange, NewDevice, PhonePairing
+from clarin_core.domain.ids import ID_MAX, ImportId, MessageId
 from clarin_core.domain.kommo import KommoCredentials
 from clarin_core.domain.leads import LeadChange, LeadIds, NewLead, StageChoice, StatusChange
+from clarin_core.domain.media import NewUrlFile
 from clarin_core.domain.members import MemberChange, NewMember
 from clarin_core.domain.paging import Page
 from clarin_core.domain.pipelines import (
@@ -42,7 +44,10 @@ from clarin_core.domain.tags import NewTag, TagAssignment, TagChange
 from clarin_security import system_random
 from clarin_server.http.routes import ROWS
 from clarin_server.http.rows import Row
+from support.behind import become, connect
+from support.said import BECOMING, OF_MESSAGES
 from support.serving import PASSWORD, House, Person, mirror_kommo, sign_in
+from support.stocking import two_devices
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")
 _FRESH = count(1)
@@ -80,6 +85,11 @@ class Operation:
         return self.row.is_repeatable if self.row else self.path.endswith("/csv")
 
     @property
+    def takes_links(self) -> bool:
+        """Whether a signed link is enough."""
+        return self.path in ("/api/media/upload", "/api/media/file/<key>")
+
+    @property
     def is_list(self) -> bool:
         """Whether it answers with a page."""
         return self.row is not None and get_origin(self.row.hints["return"]) is Page
@@ -101,7 +111,7 @@ class Operation:
     @property
     def places(self) -> list[Place]:
         """Return all places that take an id."""
-        hints = self.row.hints if self.row else {"import_id": ImportId}
+        hints = self.row.hints if self.row else {"import_id": ImportId, "key": str}
         in_path = [
             Place("path", name, kind)
             for name in self.in_path
@@ -145,6 +155,8 @@ class Request(Struct, frozen=True):
         """Return the request with another id in one place."""
         value = [id_] if place.is_list else id_
         changed = {**(getattr(self, place.where) or {}), place.name: value}
+        if place.name == "device_id" and changed.pop("chat_id", None):
+            changed["to"] = "987654321"  # Either a chat, or a phone from a device.
         if place.is_list and place.where == "query":
             changed[place.name] = str(id_)
         return msgspec.structs.replace(self, **{place.where: changed})
@@ -152,12 +164,18 @@ class Request(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """Records of one account, and by kind the ids that stand for them."""
+    """Records of one account, and by kind the ids that stand for them.
+
+    A device that has chats cannot be removed, and so they are on another one.
+    """
 
     ids: Mapping[str, int]
+    key: str
     stages: list[int]
     other_stage: int
     other_contact: int
+    other_message: int
+    chat_device: int
     account: int
 
 
@@ -179,6 +197,8 @@ BY_HAND = (
     Operation("POST", "/api/import/csv"),
     Operation("POST", "/api/import/csv/preview"),
     Operation("GET", "/api/imports/<import_id>/rejects"),
+    Operation("POST", "/api/media/upload"),
+    Operation("GET", "/api/media/file/<key>"),
 )
 OPERATIONS = tuple(Operation(row.method, f"/api{row.path}", row) for row in ROWS) + BY_HAND
 PUT_TOO = {one.path for one in OPERATIONS if one.method == "PUT"}
@@ -188,8 +208,12 @@ REPEATABLE = tuple(operation for operation in OPERATIONS if operation.is_repeata
 PROTECTED = tuple(operation for operation in OPERATIONS if not operation.is_public)
 
 EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
+    **OF_MESSAGES,
     AccountChange: lambda _: {"name": "Sol"},
     AccountChoice: lambda stock: {"account_id": stock.account},
+    ChatChange: lambda _: {"is_pinned": True},
+    ChatIds: lambda stock: {"ids": [stock.ids["ChatId"]]},
+    ChatRead: lambda stock: {"up_to_message_id": stock.ids["MessageId"]},
     ContactChange: lambda _: {"notes": "prefiere la tarde"},
     ContactMerge: lambda stock: {
         "keep_id": stock.ids["ContactId"],
@@ -198,6 +222,7 @@ EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
     ContactIds: lambda stock: {"ids": [stock.ids["ContactId"]]},
     Credentials: lambda _: {"username": "nadie", "password": PASSWORD},
     DeviceChange: lambda _: {"name": "Cobranza"},
+    PhonePairing: lambda _: {"phone": "+51987654321"},
     MemberChange: lambda _: {"role": "admin"},
     NewMember: lambda _: new_user(),
     Precondition: lambda _: {},
@@ -205,6 +230,11 @@ EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
     LeadChange: lambda _: {"notes": "llamar el lunes"},
     LeadIds: lambda stock: {"ids": [stock.ids["LeadId"]]},
     NewAccount: lambda _: {"name": "Luna"},
+    NewChat: lambda stock: {
+        "device_id": stock.chat_device,
+        "phone": "+51 911 222 444",
+        "initial_message": "hola",
+    },
     NewContact: lambda _: {"name": "Julia"},
     NewDevice: lambda _: {"name": "Ventas"},
     NewLead: lambda _: {"name": "Rosa"},
@@ -212,6 +242,7 @@ EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
     NewPipeline: lambda _: {"name": f"Postventa {next(_FRESH)}"},
     NewQuickReply: lambda _: new_quick_reply(),
     NewStage: lambda _: {"name": f"Visita {next(_FRESH)}"},
+    NewUrlFile: lambda _: {"url": "https://archivos.ejemplo.pe/foto.png"},
     NewTag: lambda _: {"name": f"nueva {next(_FRESH)}"},
     NewUser: lambda _: new_user(),
     PasswordChange: lambda _: {"current_password": PASSWORD, "new_password": PASSWORD},
@@ -250,6 +281,8 @@ def request(operation: Operation, stock: Stock) -> Request:
 
 def _in_path(operation: Operation, name: str, stock: Stock) -> Any:
     kinds = {place.name: place.kind for place in operation.places if place.where == "path"}
+    if name == "key":
+        return stock.key
     return stock.ids[kinds[name]] if name in kinds else "lead"
 
 
@@ -257,8 +290,7 @@ async def stock_of(person: Person) -> Stock:
     """Fill an account: a pipeline of two stages with a lead in it that has a contact and a tag."""
     stages = [{"name": "Primero"}, {"name": "Segundo"}]
     pipeline = await person.post("/api/pipelines", name=f"Mayoristas {next(_FRESH)}", stages=stages)
-    devices = (await person.get("/api/devices"))["data"]  # An account may have five.
-    device = devices[0] if devices else await person.post("/api/devices", name="Ventas")
+    device, chat_device = await two_devices(person)
     reply = await person.post("/api/quick-replies", **new_quick_reply())
     tag = await person.post("/api/tags", name=f"vip {next(_FRESH)}")
     phone = f"98{next(_FRESH):07}"
@@ -267,16 +299,22 @@ async def stock_of(person: Person) -> Stock:
     other = await person.post("/api/contacts", name="Lucía")
     form = {"file": ("gente.csv", csv_file(), "text/csv")}
     job = (await person.ask("POST", "/api/import/csv", files=form)).json()
+    written = {"device_id": chat_device, "to": f"97{next(_FRESH):07}", "body": "hola"}
+    message, other_message = [await person.post("/api/messages/send", **written) for _ in "ab"]
+    file = (await person.ask("POST", "/api/media/upload", files=form)).json()
     pipelines = await person.get("/api/pipelines")
     default = next(one for one in pipelines["data"] if one["is_default"])
     return Stock(
         ids={
             "AccountId": person.account_id,
+            "ChatId": message["chat_id"],
             "ContactId": lead["contact_id"],
-            "DeviceId": device["id"],
+            "DeviceId": device,
             "ImportId": job["id"],
             "KommoId": await kommo_of(person),
             "LeadId": lead["id"],
+            "MessageId": message["id"],
+            "MediaId": file["id"],
             "PipelineId": pipeline["id"],
             "QuickReplyId": reply["id"],
             "RecordId": lead["id"],
@@ -284,9 +322,12 @@ async def stock_of(person: Person) -> Stock:
             "TagId": tag["id"],
             "UserId": person.user_id,
         },
+        key=file["key"],
         stages=[stage["id"] for stage in pipeline["stages"]],
         other_stage=default["stages"][0]["id"],
         other_contact=other["id"],
+        other_message=other_message["id"],
+        chat_device=chat_device,
         account=person.account_id,
     )
 
@@ -308,6 +349,11 @@ async def prepare(operation: Operation, person: Person, stock: Stock) -> None:
         noun = "leads" if "lead" in operation.path else "contacts"
         key = stock.ids["LeadId" if noun == "leads" else "ContactId"]
         assert (await person.ask("DELETE", f"/api/{noun}/{key}")).status_code == 204
+    if operation.path.endswith(("/unlink", "/sync-contacts")):
+        await connect(person, stock.ids["DeviceId"])
+    if status := BECOMING.get(operation.path):
+        for message_id in (stock.ids["MessageId"], stock.other_message):
+            await become(person, MessageId(message_id), status)
 
 
 async def tenants_of(ana: Person, stock: Stock) -> Stock:
@@ -337,6 +383,9 @@ async def successes(house: House) -> AsyncIterator[tuple[Operation, httpx.Respon
         if str(one).startswith("DELETE /api/admin/users/"):
             path = f"/api/admin/users/{stock.ids['UserId']}/accounts"
             await ana.post(path, account_id=stock.ids["AccountId"])
+        if str(one) == "DELETE /api/devices/<device_id>":  # One with chats stays.
+            empty = await ana.post("/api/devices", name="Sin chats")
+            stock = replace(stock, ids={**stock.ids, "DeviceId": empty["id"]})
         await prepare(one, ana, stock)
         asked = request(one, stock)
         yield one, await ana.ask(one.method, asked.url, **asked.options)
@@ -350,7 +399,7 @@ async def name_of(person: Person) -> str:
 async def picture(person: Person) -> dict[str, Any]:
     """Return all that a person's account shows, and where its log stands."""
     nouns = ("leads", "contacts", "tags", "pipelines", "members", "imports")
-    lists = (*nouns, "devices", "quick-replies")
+    lists = (*nouns, "chats", "devices", "quick-replies")
     shown = {name: await person.get(f"/api/{name}", limit=200) for name in lists}
     shown["deleted"] = await person.get("/api/leads", deleted=True)
     shown["settings"] = await person.get("/api/settings")

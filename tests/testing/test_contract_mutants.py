@@ -17,7 +17,15 @@ from clarin_core.ports.storage import Storage
 from clarin_core.testing import StorageContract
 from clarin_core.testing.listings import LEADS
 from clarin_memory import MemoryStorage
-from support import answer_faults, chat_faults, faults, inbox_faults, mirror_faults
+from support import (
+    answer_faults,
+    chat_faults,
+    faults,
+    inbox_faults,
+    inbox_read_faults,
+    media_faults,
+    mirror_faults,
+)
 
 FOUND = (AssertionError, ClarinError, TimeoutError, pytest.fail.Exception)
 
@@ -106,6 +114,10 @@ CAUGHT: list[tuple[faults.Fault, str]] = [
     (inbox_faults.a_release_is_forgotten, "what_was_given_up_is_not_written_to"),
     (faults.locks_are_open, "a_takeover_waits_for_a_write_in_progress"),
     (inbox_faults.a_renewal_waits, "a_renewal_does_not_wait_for_a_write_in_progress"),
+    (inbox_faults.who_is_shut_out_is_wanted, "who_is_shut_out_is_not_wanted"),
+    (inbox_faults.every_device_is_called, "a_device_is_called_when_there_is_something_to_do"),
+    (inbox_faults.what_is_late_calls_already, "a_device_is_called_when_there_is_something_to_do"),
+    (inbox_faults.what_was_set_aside_stays, "what_was_set_aside_is_taken_once"),
     (inbox_faults.an_alias_is_dropped, "identities_come_back_as_they_were_put"),
     (inbox_faults.identities_are_shown_as_they_came, "identities_come_back_as_they_were_put"),
     (faults.locks_are_open, "who_asks_for_a_new_identity_waits_for_who_asked"),
@@ -212,9 +224,103 @@ CAUGHT_IN_INBOXES: list[tuple[faults.Fault, str]] = [
     (chat_faults.what_is_at_work_holds_up_nothing, "errands_of_a_chat_are_done_in_their_order"),
     (chat_faults.what_waits_holds_up_everything, "errands_of_a_chat_are_done_in_their_order"),
     (chat_faults.errands_are_never_late, "errands_of_a_chat_are_done_in_their_order"),
+    (chat_faults.contacts_go_from_under_their_chats, "a_contact_stays_while_something_shows_it"),
+]
+
+CAUGHT_IN_FILES: list[tuple[faults.Fault, str]] = [
+    (inbox_faults.messages_show_no_file, "each_message_shows_its_own_file"),
+    (inbox_faults.messages_show_no_file, "a_message_is_shown_as_people_may_see_it"),
+    (
+        inbox_faults.the_file_of_a_revoked_message_is_shown,
+        "a_message_is_shown_as_people_may_see_it",
+    ),
+    (inbox_faults.only_the_first_file_is_seen, "files_are_seen_by_id"),
+    (inbox_faults.errands_at_work_are_not_found, "errands_of_a_message_come_oldest_first"),
+    (inbox_faults.an_errand_loses_its_doubts, "an_errand_comes_back_as_it_was_added"),
+    (inbox_faults.an_account_never_sends_again, "an_account_can_be_changed_from_inside"),
     (chat_faults.a_file_loses_its_name, "files_come_back_as_they_were_added"),
     (chat_faults.files_keep_their_first_state, "a_saved_file_comes_back_as_it_was_saved"),
-    (chat_faults.contacts_go_from_under_their_chats, "a_contact_stays_while_something_shows_it"),
+    (media_faults.keys_find_nothing, "a_file_is_shown_by_id_and_by_key"),
+    (
+        media_faults.any_device_fetches_anything,
+        "a_device_fetches_what_is_due_for_the_longest",
+    ),
+    (
+        media_faults.what_was_missed_stays_the_first,
+        "a_device_fetches_what_is_due_for_the_longest",
+    ),
+    (media_faults.what_was_missed_stays_the_first, "a_file_that_was_missed_waits_its_turn"),
+    (media_faults.every_file_is_unused, "unused_files_are_those_no_message_has"),
+    (media_faults.unused_files_are_looked_up_nowhere, "unused_files_are_those_no_message_has"),
+    (media_faults.files_are_idle_at_once, "files_that_changed_lately_are_not_idle"),
+    (faults.locks_are_open, "who_gives_a_file_to_a_message_is_waited_for"),
+    (media_faults.nothing_is_forgotten, "a_forgotten_file_is_gone"),
+    (media_faults.every_file_is_unused, "a_forgotten_file_is_gone"),
+    (media_faults.files_of_any_device_are_accepted, "a_link_to_a_foreign_id_is_refused"),
+    (media_faults.files_stay_with_a_device_that_is_gone, "a_device_that_is_gone_fetches_nothing"),
+]
+
+CAUGHT_IN_READS: list[tuple[faults.Fault, str]] = [
+    (
+        inbox_read_faults.leads_are_shown_with_any_chat,
+        "a_chat_is_shown_with_its_contact_and_leads",
+    ),
+    (
+        inbox_read_faults.deleted_leads_are_shown_with_their_chat,
+        "a_chat_is_shown_with_its_contact_and_leads",
+    ),
+    (
+        inbox_read_faults.a_deleted_contact_is_shown_with_its_chat,
+        "a_chat_is_shown_with_its_contact_and_leads",
+    ),
+    (
+        inbox_read_faults.all_leads_are_shown_with_a_chat,
+        "a_chat_is_shown_with_its_newest_leads_only",
+    ),
+    (inbox_read_faults.one_tag_of_all_is_enough, "chat_filters_let_through_what_they_say"),
+    (inbox_read_faults.a_chat_ends_with_its_preview, "a_chat_ends_with_its_greatest_message"),
+    (
+        inbox_read_faults.unread_messages_are_told_oldest_first,
+        "of_many_unread_messages_the_newest_are_given",
+    ),
+    (inbox_read_faults.all_that_is_unread_is_told, "unread_messages_are_those_that_are_counted"),
+    (inbox_read_faults.votes_name_options_by_their_text, "polls_show_their_results"),
+    (inbox_read_faults.votes_of_the_whole_chat_are_given, "votes_count_whatever_their_order"),
+    (
+        inbox_read_faults.contacts_without_a_name_have_an_empty_one,
+        "contacts_have_the_names_that_people_see",
+    ),
+    (
+        inbox_read_faults.capitals_make_another_address,
+        "duplicates_are_live_people_who_share_something",
+    ),
+    (
+        inbox_read_faults.variants_of_phones_are_strangers,
+        "duplicates_are_live_people_who_share_something",
+    ),
+    (
+        inbox_read_faults.groups_and_the_deleted_are_duplicates,
+        "duplicates_are_live_people_who_share_something",
+    ),
+    (
+        inbox_read_faults.deleted_chats_stay,
+        "old_deleted_chats_are_removed_with_all_that_is_theirs",
+    ),
+    (
+        inbox_read_faults.messages_outlive_their_chat,
+        "old_deleted_chats_are_removed_with_all_that_is_theirs",
+    ),
+    (
+        inbox_read_faults.marks_outlive_their_chat,
+        "old_deleted_chats_are_removed_with_all_that_is_theirs",
+    ),
+    (inbox_read_faults.marks_are_never_old, "old_marks_are_removed"),
+    (inbox_read_faults.a_mark_is_as_old_as_the_first, "old_marks_are_removed"),
+    (inbox_read_faults.all_duplicates_are_shown, "duplicates_are_shown_as_contacts_are"),
+    (
+        inbox_read_faults.deleted_contacts_have_names,
+        "contacts_have_the_names_that_people_see",
+    ),
 ]
 
 CAUGHT_IN_LISTS: list[tuple[faults.Fault, str]] = [
@@ -247,7 +353,11 @@ def name_of(value: object) -> str:
     return getattr(value, "__name__", str(value))
 
 
-@pytest.mark.parametrize(("fault", "law"), [*CAUGHT, *CAUGHT_IN_INBOXES], ids=name_of)
+@pytest.mark.parametrize(
+    ("fault", "law"),
+    [*CAUGHT, *CAUGHT_IN_INBOXES, *CAUGHT_IN_FILES, *CAUGHT_IN_READS],
+    ids=name_of,
+)
 def test_a_planted_fault_breaks_its_law(
     fault: faults.Fault, law: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

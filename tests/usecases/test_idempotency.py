@@ -383,7 +383,9 @@ def test_the_rest_of_the_storage_is_handed_on() -> None:
             assert await storage.positions([tenant.id]) == await whole.positions([tenant.id])
             assert await storage.pending_imports() == await whole.pending_imports() != []
             assert await storage.standings([], at=NOON) == []
-            await storage.purge(deleted_before=LATER, events_before=LATER, answers_before=LATER)
+            await storage.purge(
+                deleted_before=LATER, events_before=LATER, answers_before=LATER, marks_before=LATER
+            )
             return done("seen")
 
         await once(desk).run(desk.admin, a_request(), look)

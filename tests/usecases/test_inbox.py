@@ -1,7 +1,7 @@
 """What a device hears: the same in the end, however it is told."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -12,52 +12,36 @@ from msgspec.structs import asdict
 
 from clarin_core.domain.chats import ChatQuery, ChatView
 from clarin_core.domain.contacts import ContactQuery
-from clarin_core.domain.devices import DeviceLease
 from clarin_core.domain.events import replay
 from clarin_core.domain.inbound import (
     EditSeen,
     Inbound,
-    MessageSeen,
     Peer,
     PeerSeen,
     ReactionSeen,
-    ReceiptSeen,
     RevokeSeen,
     VoteSeen,
 )
-from clarin_core.domain.jid import Identity
 from clarin_core.domain.leads import LeadQuery
-from clarin_core.domain.messages import MessageKind, MessageQuery, MessageStatus, MessageView, Poll
-from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.messages import (
+    MessageKind,
+    MessageQuery,
+    MessageStatus,
+    MessageView,
+    Poll,
+)
+from clarin_core.domain.replies import (
+    option_digest,
+)
 from clarin_core.errors import Conflict
 from clarin_core.testing.tenants import NOON, lid
-from clarin_core.usecases.inbox import InboxUseCases
-from support.desk import Desk, tell
+from support.desk import Desk, tell, tell_over
+from support.talk import ANA, EVA, Ear, at, receipt, said
 
-ANA = Peer(identity=Identity.of_phone(PhoneNumber("+51987654321")))
-EVA = Peer(identity=Identity.of_phone(PhoneNumber("+51987654322")))
 HIDDEN_EVA = Peer(identity=lid("77"))
 SURE_EVA = Peer(identity=HIDDEN_EVA.identity, other=EVA.identity)
 
 LATER = NOON + timedelta(hours=1)
-
-
-def at(minute: int) -> datetime:
-    return NOON + timedelta(minutes=minute)
-
-
-def said(chat: Peer, wa_id: str, minute: int, **fields: Any) -> MessageSeen:
-    own = fields.get("is_from_me", False)
-    values: dict[str, Any] = {
-        "wa_message_id": wa_id, "is_from_me": False, "sender": None if own else chat,
-        "sender_name": None if own else "Sol", "kind": MessageKind.TEXT, "body": f"dice {wa_id}",
-        "sent_at": at(minute),
-    }  # fmt: skip
-    return MessageSeen(chat=chat, **values | fields)
-
-
-def receipt(chat: Peer, status: MessageStatus, *wa_ids: str, **fields: Any) -> ReceiptSeen:
-    return ReceiptSeen(chat=chat, wa_message_ids=[*wa_ids], status=status, at=at(9), **fields)
 
 
 def felt(wa_id: str, emoji: str, minute: int, sender: Peer = ANA) -> ReactionSeen:
@@ -65,7 +49,8 @@ def felt(wa_id: str, emoji: str, minute: int, sender: Peer = ANA) -> ReactionSee
 
 
 def voted(minute: int, *options: str) -> VoteSeen:
-    return VoteSeen(chat=ANA, wa_message_id="P", voter=ANA, options=[*options], at=at(minute))
+    digests = [*map(option_digest, options)]
+    return VoteSeen(chat=ANA, wa_message_id="P", voter=ANA, options=digests, at=at(minute))
 
 
 # Of the one who has two addresses nothing is read: the smaller cursor counts of two chats (CT7).
@@ -110,25 +95,22 @@ PASSING = {
 class Room:
     """A device of an account that hears what it is told."""
 
-    def __init__(self, desk: Desk, lease: DeviceLease) -> None:
-        self.desk, self.lease = desk, lease
-        self.inbox = InboxUseCases(
-            desk.tenant.storage, lambda: LATER, lambda size_bytes: bytes(size_bytes)
-        )
+    def __init__(self, desk: Desk, ear: Ear) -> None:
+        self.desk, self.ear = desk, ear
 
     @classmethod
     async def open(cls) -> "Room":
-        desk = await Desk.open()
-        tenant = desk.tenant
-        key = tenant.key_of(await tenant.add_device())
-        lease = await tenant.storage.leases.lease(key, "node", timedelta(hours=1))
-        assert lease is not None
+        return await cls.at(await Desk.open())
+
+    @classmethod
+    async def at(cls, desk: Desk) -> "Room":
+        device = await desk.tenant.add_device()
+        ear = await Ear.of(desk.tenant.storage, desk.tenant.id, device.id, clock=lambda: LATER)
         await desk.news()
-        return cls(desk, lease)
+        return cls(desk, ear)
 
     async def hear(self, *batches: Sequence[Inbound]) -> None:
-        for batch in batches:
-            await self.inbox.receive(self.lease, batch)
+        await self.ear.hear(*batches)
 
     async def check_news(self) -> None:
         """Assert that the events since the last call add up to what is stored."""
@@ -209,6 +191,24 @@ def test_who_writes_first_gets_a_contact_and_a_lead() -> None:
     tell(story())
 
 
+def test_an_account_may_open_its_leads_by_hand(address: str) -> None:
+    """CH19: whoever writes is a contact all the same; a lead comes when that is wanted again."""
+
+    async def story(desk: Desk) -> None:
+        room = await Room.at(desk)
+        views = desk.tenant.views
+        for wanted, wa_id in ((False, "X"), (True, "Y")):
+            async with desk.tenant.begin() as tx:
+                account = await tx.account.get()
+                account.leads_from_chats = wanted
+                await tx.account.save(account)
+            await room.hear([said(EVA, wa_id, 1)])
+            assert len((await views.contacts(ContactQuery())).data) == 1
+            assert len((await views.leads(LeadQuery())).data) == int(wanted)
+
+    tell_over(address, story)
+
+
 def test_two_contacts_of_one_person_become_one() -> None:
     """CT4: the older one stays, and knows both addresses; a phone on its own stays known."""
 
@@ -231,7 +231,7 @@ def test_who_lost_the_device_is_not_heard() -> None:
 
     async def story() -> None:
         room = await Room.open()
-        await room.desk.tenant.storage.leases.release(room.lease)
+        await room.desk.tenant.storage.leases.release(room.ear.lease)
         with pytest.raises(Conflict) as caught:
             await room.hear([said(ANA, "X", 1)])
         assert caught.value.code == "lease_lost"

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterator
 
 from msgspec import UNSET
 
-from clarin_core.domain.chats import Chat, ChatQuery, ChatView
+from clarin_core.domain.chats import LEADS_SHOWN_MAX, Chat, ChatDetail, ChatQuery, ChatView
 from clarin_core.domain.contacts import Contact
 from clarin_core.domain.ids import ChatId
+from clarin_core.domain.leads import Lead
 from clarin_core.domain.paging import Page
 from clarin_core.domain.tags import TagTarget
 from clarin_core.errors import NotFound
-from clarin_memory.contacts import mentions
-from clarin_memory.paging import Order, instant
+from clarin_memory.contacts import contact_view, mentions
+from clarin_memory.lead_filter import TAG_TESTS
+from clarin_memory.leads import lead_view
+from clarin_memory.paging import NEWEST, Order, instant
 from clarin_memory.reader import Reader
 from clarin_memory.search import Needle
 from clarin_memory.state import AccountTables
@@ -25,9 +28,9 @@ _INBOX = Order[Chat](
 class ChatViews(Reader):
     """What an account reads of its chats."""
 
-    async def chat(self, chat_id: ChatId) -> ChatView:
-        """Return a live chat; raises NotFound."""
-        return _view(self._tables, live_chat(self._tables, chat_id))
+    async def chat(self, chat_id: ChatId) -> ChatDetail:
+        """Return a live chat with its contact and leads; raises NotFound."""
+        return _detail(self._tables, live_chat(self._tables, chat_id))
 
     async def chats(self, query: ChatQuery) -> Page[ChatView]:
         """Return a page of the inbox: pinned ones first, then by `active_at`."""
@@ -55,8 +58,8 @@ def _tests(query: ChatQuery, tables: AccountTables) -> Iterator[Callable[[Chat],
     if query.assigned_to is not UNSET:
         yield lambda chat: chat.assigned_to == query.assigned_to
     if query.tag_ids is not UNSET:
-        wanted, here = query.tag_ids, TagTarget.CHAT
-        yield lambda chat: not wanted.isdisjoint(tag_ids_on(tables, here, chat.id))
+        has_tags, wanted = TAG_TESTS[query.tags_mode], query.tag_ids
+        yield lambda chat: has_tags(wanted, tag_ids_on(tables, TagTarget.CHAT, chat.id))
     if query.search is not UNSET:
         needle = Needle(query.search)
         yield lambda chat: _mentions(chat, _contact(tables, chat), needle)
@@ -69,6 +72,22 @@ def _mentions(chat: Chat, contact: Contact | None, needle: Needle) -> bool:
 
 def _contact(tables: AccountTables, chat: Chat) -> Contact | None:
     return None if chat.contact_id is None else tables.contacts.peek(chat.contact_id)
+
+
+def _detail(tables: AccountTables, chat: Chat) -> ChatDetail:
+    view, contact = _view(tables, chat), _contact(tables, chat)
+    live = contact is not None and contact.deleted_at is None
+    leads = sorted((lead for lead in tables.leads.rows() if _is_of(lead, chat)), key=NEWEST.key)
+    return ChatDetail(
+        **{name: getattr(view, name) for name in ChatView.__struct_fields__},
+        contact=contact_view(tables, contact) if contact and live else None,
+        leads=[lead_view(tables, lead) for lead in leads[:LEADS_SHOWN_MAX]],
+    )
+
+
+def _is_of(lead: Lead, chat: Chat) -> bool:
+    is_known = chat.contact_id is not None and chat.contact_id == lead.contact_id
+    return is_known and lead.deleted_at is None
 
 
 def _view(tables: AccountTables, chat: Chat) -> ChatView:

@@ -1,5 +1,6 @@
 """Contacts."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,26 +8,36 @@ from datetime import datetime
 from msgspec import UNSET, structs
 
 from clarin_core.domain.contacts import (
+    DUPLICATES_SHOWN_MAX,
     Contact,
     ContactDraft,
     ContactIdentity,
     ContactQuery,
     ContactView,
+    DuplicateGroup,
+    DuplicateQuery,
+    DuplicateReason,
+    email_key,
 )
 from clarin_core.domain.ids import ContactId
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.paging import Page
-from clarin_core.domain.phone import PhoneNumber, normalize_phone
+from clarin_core.domain.phone import PhoneNumber, normalize_phone, phone_key
 from clarin_core.domain.tags import TagTarget
 from clarin_core.domain.text import fold
 from clarin_core.errors import Conflict, Invalid, NotFound
 from clarin_core.ports.stores import ContactStore
-from clarin_memory.paging import NEWEST, OLDEST
+from clarin_memory.paging import NEWEST, OLDEST, Order
 from clarin_memory.reader import Reader
 from clarin_memory.search import Needle
 from clarin_memory.state import AccountTables, Scope
 from clarin_memory.tables import copied, rival
 from clarin_memory.tags import tag_ids_on, tags_on
+
+Twins = tuple[DuplicateReason, str, list[Contact]]
+"""Contacts, by id, that share something."""
+
+_BY_OLDEST = Order[Twins](lambda twins: (twins[2][0].id, twins[0].value), (int, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,12 @@ class MemoryContactStore(ContactStore):
             if draft.phone is not None:
                 claimed[draft.phone] = contact
         return answer
+
+    async def names(self, contact_ids: Collection[ContactId]) -> dict[ContactId, str]:
+        """Return what people see of some live contacts (CT3), as far as there is something."""
+        found = (self.scope.tables.contacts.peek(key) for key in set(contact_ids))
+        live = [contact for contact in found if contact and contact.deleted_at is None]
+        return {contact.id: contact.display_name for contact in live if contact.display_name}
 
     async def save(self, contacts: Sequence[Contact]) -> None:
         """Store changed contacts; raises Conflict `duplicate_contact`, NotFound for a stranger."""
@@ -136,14 +153,19 @@ class ContactViews(Reader):
         contact = self._tables.contacts.peek(contact_id)
         if contact is None or contact.deleted_at is not None:
             raise NotFound("contact", contact_id)
-        return _view(self._tables, contact)
+        return contact_view(self._tables, contact)
 
     async def contacts(self, query: ContactQuery) -> Page[ContactView]:
         """Return a page of contacts, newest first."""
         tables = self._tables
         tests = list(_tests(query, tables, self._account.default_region))
         rows = (row for row in tables.contacts.rows() if all(test(row) for test in tests))
-        return self._page(rows, NEWEST, query, lambda contact: _view(tables, contact))
+        return self._page(rows, NEWEST, query, lambda contact: contact_view(tables, contact))
+
+    async def duplicates(self, query: DuplicateQuery) -> Page[DuplicateGroup]:
+        """Return a page of groups of live contacts that may be one person."""
+        tables = self._tables
+        return self._page(_twins(tables), _BY_OLDEST, query, lambda twins: _group(tables, twins))
 
     async def contact_identities(self, contact_id: ContactId) -> list[ContactIdentity]:
         """Return by what WhatsApp knows a live contact, by kind and value; raises NotFound."""
@@ -167,6 +189,16 @@ def mentions(contact: ContactDraft, needle: Needle) -> bool:
     return needle.is_in(*names, *others) or needle.is_in_phone(contact.phone)
 
 
+def contact_view(tables: AccountTables, contact: Contact) -> ContactView:
+    """Return a contact as it is read."""
+    tags = tags_on(tables, TagTarget.CONTACT, contact.id)
+    return ContactView(
+        **structs.asdict(contact),
+        tags=[tag.name for tag in tags],
+        tag_ids=[tag.id for tag in tags],
+    )
+
+
 def _tests(
     query: ContactQuery, tables: AccountTables, region: str
 ) -> Iterator[Callable[[Contact], bool]]:
@@ -186,18 +218,27 @@ def _tests(
         yield lambda contact: not wanted.isdisjoint(tag_ids_on(tables, here, contact.id))
 
 
+def _twins(tables: AccountTables) -> Iterator[Twins]:
+    sharing = defaultdict[tuple[DuplicateReason, str], list[Contact]](list)
+    for contact in sorted(tables.contacts.rows(), key=lambda contact: contact.id):
+        if contact.deleted_at is not None or contact.is_group:
+            continue
+        if contact.email is not None:
+            sharing[DuplicateReason.EMAIL, email_key(contact.email)].append(contact)
+        if contact.phone is not None:
+            sharing[DuplicateReason.PHONE, phone_key(contact.phone)].append(contact)
+    return ((*key, people) for key, people in sharing.items() if len(people) > 1)
+
+
+def _group(tables: AccountTables, twins: Twins) -> DuplicateGroup:
+    reason, value, people = twins
+    shown = [contact_view(tables, one) for one in people[:DUPLICATES_SHOWN_MAX]]
+    return DuplicateGroup(reason=reason, value=value, count=len(people), contacts=shown)
+
+
 def _name_of(row: ContactIdentity) -> tuple[str, str]:
     return row.identity.kind.value, row.identity.value
 
 
 def _live_phone(contact: Contact) -> PhoneNumber | None:
     return contact.phone if contact.deleted_at is None else None
-
-
-def _view(tables: AccountTables, contact: Contact) -> ContactView:
-    tags = tags_on(tables, TagTarget.CONTACT, contact.id)
-    return ContactView(
-        **structs.asdict(contact),
-        tags=[tag.name for tag in tags],
-        tag_ids=[tag.id for tag in tags],
-    )

@@ -1,5 +1,6 @@
 """Devices, and who may act for them."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from clarin_core.domain.devices import Device, DeviceKey, DeviceLease, DeviceQue
 from clarin_core.domain.ids import DeviceId
 from clarin_core.domain.paging import Page
 from clarin_core.errors import Conflict, NotFound
-from clarin_core.ports.devices import DeviceLeases
+from clarin_core.ports.devices import Call, DeviceLeases
 from clarin_core.ports.inbox import DeviceStore
 from clarin_core.ports.small import Clock
 from clarin_memory.paging import BY_ID
@@ -65,7 +66,28 @@ class MemoryDeviceStore(DeviceStore):
         if any(chat.device_id == device_id for chat in self.scope.tables.chats.rows()):
             raise Conflict("has_chats", "chats are in the device")
         self.scope.tables.devices.drop(device_id)
+        self.scope.tables.aside.drop(device_id)
+        for media in list(self.scope.tables.media.rows()):
+            if media.device_id == device_id:
+                self.scope.tables.media.put(media.id, replace(media, device_id=None))
         self.scope.shared.leases.drop(self._key(device_id))
+
+    async def set_aside(
+        self, device_id: DeviceId, heard: Sequence[bytes], reason: str, *, at: datetime
+    ) -> None:
+        """Keep what a device heard and nobody could store; memory forgets why and when."""
+        _device(self.scope.tables, device_id)
+        before = self.scope.tables.aside.peek(device_id) or []
+        self.scope.tables.aside.put(device_id, [*before, *heard])
+
+    async def take_aside(self, device_id: DeviceId, *, skip: int) -> bytes | None:
+        """Remove and return the oldest thing that was set aside, after so many older ones."""
+        heard = self.scope.tables.aside.find(device_id) or []
+        if skip >= len(heard):
+            return None
+        taken = heard.pop(skip)
+        self.scope.tables.aside.put(device_id, heard)
+        return taken
 
     def _key(self, device_id: DeviceId) -> DeviceKey:
         return DeviceKey(account_id=self.scope.account_id, device_id=device_id)
@@ -102,9 +124,14 @@ class MemoryDeviceLeases(DeviceLeases):
             DeviceKey(account_id=account_id, device_id=device.id)
             for account_id, space in sorted(self.shared.spaces.items())
             for device in sorted(space.tables.devices.rows(), key=BY_ID.key)
-            if device.is_wanted
+            if device.is_wanted and not self._is_shut_out(device)
         ]
         return [key for key in keys if self._is_free(key)]
+
+    async def calls(self, keys: Collection[DeviceKey], *, at: datetime) -> list[Call]:
+        """Return those of some devices that have something to do; one that is gone has."""
+        calls = [self._call(key, at) for key in keys]
+        return [call for call in calls if call != Call(key=call.key, is_wanted=True)]
 
     async def lease(self, key: DeviceKey, owner: str, ttl: timedelta) -> DeviceLease | None:
         """Take a device; None when somebody has it, or when there is no such device."""
@@ -120,12 +147,12 @@ class MemoryDeviceLeases(DeviceLeases):
             self.shared.leases.put(key, taken)
             return taken
 
-    async def renew(self, lease: DeviceLease, ttl: timedelta) -> bool:
-        """Let a lease last so long from now; False when it was lost or given up."""
-        if not self._is_last(lease):
-            return False
-        self.shared.leases.put(lease.key, replace(lease, expires_at=self.clock() + ttl))
-        return True
+    async def renew(self, leases: Collection[DeviceLease], ttl: timedelta) -> set[DeviceKey]:
+        """Let leases last so long from now; those left out were lost or given up."""
+        kept = [lease for lease in leases if self._is_last(lease)]
+        for lease in kept:
+            self.shared.leases.put(lease.key, replace(lease, expires_at=self.clock() + ttl))
+        return {lease.key for lease in kept}
 
     async def release(self, lease: DeviceLease) -> None:
         """Give a device up, so that nothing is written under the lease any more."""
@@ -136,6 +163,27 @@ class MemoryDeviceLeases(DeviceLeases):
             if self._is_last(lease):
                 over = replace(lease, token=lease.token + 1, expires_at=self.clock())
                 self.shared.leases.put(lease.key, over)
+
+    def _call(self, key: DeviceKey, at: datetime) -> Call:
+        space = self.shared.spaces.peek(key.account_id)
+        tables = space.tables if space else AccountTables()
+        device = tables.devices.peek(key.device_id)
+        return Call(
+            key=key,
+            is_wanted=device is not None and device.is_wanted,
+            wants_contacts=device is not None and device.wants_contacts,
+            has_errands=any(
+                item.device_id == key.device_id and item.token is None and item.not_before <= at
+                for item in tables.outbox.rows()
+            ),
+            has_files=any(
+                media.device_id == key.device_id and media.not_before <= at
+                for media in tables.media.rows()
+            ),
+        )
+
+    def _is_shut_out(self, device: Device) -> bool:
+        return device.restricted_until is not None and device.restricted_until > self.clock()
 
     def _is_free(self, key: DeviceKey) -> bool:
         last = self.shared.leases.peek(key)

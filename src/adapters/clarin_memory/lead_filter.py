@@ -17,10 +17,11 @@ Test = Callable[[Lead], bool]
 
 _SAME = ("status", "pipeline_id", "stage_id", "contact_id", "assigned_to", "source")
 _NOBODY = ContactDraft()
-_TAG_TESTS: Mapping[TagsMode, Callable[[frozenset[TagId], Collection[TagId]], bool]] = {
+TAG_TESTS: Mapping[TagsMode, Callable[[frozenset[TagId], Collection[TagId]], bool]] = {
     TagsMode.ALL: lambda wanted, tag_ids: wanted.issubset(tag_ids),
     TagsMode.ANY: lambda wanted, tag_ids: not wanted.isdisjoint(tag_ids),
 }
+"""Whether the wanted tags are among those of a record."""
 
 
 def lead_filter(query: LeadFilter, tables: AccountTables, region: str) -> Test:
@@ -45,7 +46,7 @@ def _tests_of_lead(query: LeadFilter) -> Iterator[Test]:
 
 def _tests_of_others(query: LeadFilter, tables: AccountTables, region: str) -> Iterator[Test]:
     if query.tag_ids is not UNSET:
-        has_tags = _TAG_TESTS[query.tags_mode]
+        has_tags = TAG_TESTS[query.tags_mode]
         wanted = query.tag_ids
         yield lambda lead: has_tags(wanted, tag_ids_on(tables, TagTarget.LEAD, lead.id))
     if query.phone is not UNSET:

@@ -147,7 +147,7 @@ class LeadViews(Reader):
 
     async def lead(self, lead_id: LeadId) -> LeadView:
         """Return a live lead; raises NotFound."""
-        return _view(self._tables, self._live(lead_id))
+        return lead_view(self._tables, self._live(lead_id))
 
     async def leads(self, query: LeadQuery) -> Page[LeadView]:
         """Return a page of leads, newest first unless sorted otherwise."""
@@ -196,14 +196,11 @@ class LeadViews(Reader):
 
     def _lead_page(self, rows: Iterable[Lead], order: Order[Lead], query: Paged) -> Page[LeadView]:
         tables = self._tables
-        return self._page(rows, order, query, lambda lead: _view(tables, lead))
+        return self._page(rows, order, query, lambda lead: lead_view(tables, lead))
 
 
-def _kommo_id(lead: Lead) -> KommoId | None:
-    return lead.kommo_id if lead.deleted_at is None else None
-
-
-def _view(tables: AccountTables, lead: Lead) -> LeadView:
+def lead_view(tables: AccountTables, lead: Lead) -> LeadView:
+    """Return a lead as it is read."""
     values = structs.asdict(copied(lead))
     if lead.contact_id is not None and (contact := tables.contacts.peek(lead.contact_id)):
         values |= {name: getattr(contact, name) for name in PERSON_FIELDS}
@@ -216,6 +213,10 @@ def _view(tables: AccountTables, lead: Lead) -> LeadView:
         tags=[tag.name for tag in tags],
         tag_ids=[tag.id for tag in tags],
     )
+
+
+def _kommo_id(lead: Lead) -> KommoId | None:
+    return lead.kommo_id if lead.deleted_at is None else None
 
 
 def _stage_name(tables: AccountTables, lead: Lead) -> str | None:

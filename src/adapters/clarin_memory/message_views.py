@@ -1,20 +1,13 @@
 """Messages, as an account reads them."""
 
-from collections import Counter
-
 from msgspec import UNSET
 
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.ids import ChatId, MessageId
-from clarin_core.domain.messages import (
-    SAID,
-    Message,
-    MessageQuery,
-    MessageView,
-    PollResult,
-    Reaction,
-)
+from clarin_core.domain.media import Attachment, attachment_of
+from clarin_core.domain.messages import SAID, Message, MessageQuery, MessageView
 from clarin_core.domain.paging import Page
+from clarin_core.domain.replies import PollResult, Reaction, results_of
 from clarin_core.errors import NotFound
 from clarin_memory.chat_views import live_chat
 from clarin_memory.paging import Order, instant
@@ -64,8 +57,14 @@ def _view(tables: AccountTables, message: Message) -> MessageView:
     hidden = SAID if message.revoked_at else ()
     values = {name: getattr(message, name) for name in _SHOWN.difference(hidden)}
     shown = MessageView(**values, reactions=_reactions(tables, message))
+    shown.media = _file(tables, shown)
     shown.results = _results(tables, shown)
     return copied(shown)
+
+
+def _file(tables: AccountTables, message: Message) -> Attachment | None:
+    media = None if message.media_id is None else tables.media.peek(message.media_id)
+    return None if media is None else attachment_of(media)
 
 
 def _reactions(tables: AccountTables, message: Message) -> list[Reaction]:
@@ -76,13 +75,8 @@ def _reactions(tables: AccountTables, message: Message) -> list[Reaction]:
 def _results(tables: AccountTables, message: Message) -> list[PollResult]:
     if message.poll is None:
         return []
-    votes = Counter(
-        option
-        for vote in tables.votes.rows()
-        if _is_about(vote.key, message)
-        for option in set(vote.options)
-    )
-    return [PollResult(option=one, votes=votes[one]) for one in message.poll.options]
+    votes = (vote for vote in tables.votes.rows() if _is_about(vote.key, message))
+    return results_of(message.poll.options, votes)
 
 
 def _is_about(key: tuple[ChatId, str, object], message: Message) -> bool:

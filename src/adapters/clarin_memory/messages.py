@@ -11,12 +11,13 @@ from clarin_core.domain.messages import (
     Mark,
     Message,
     MessageDraft,
-    Reaction,
-    Vote,
+    Place,
     newest,
 )
+from clarin_core.domain.replies import Reaction, Vote
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.inbox import MessageStore, Tally, WaKey
+from clarin_memory.marks import drop_mark, put_mark
 from clarin_memory.replies import keep
 from clarin_memory.state import AccountTables, Scope
 from clarin_memory.tables import copied, rival
@@ -80,12 +81,26 @@ class MemoryMessageStore(MessageStore):
         """Count anew what some chats have to show (CH6, CH7)."""
         return {chat.id: self._tally(chat) for chat in chats}
 
+    async def ends(self, chat_ids: Collection[ChatId]) -> dict[ChatId, Place]:
+        """Return where the greatest message of each chat stands, revoked or not."""
+        wanted, found = set(chat_ids), dict[ChatId, Place]()
+        for row in self.scope.tables.messages.rows():
+            if row.chat_id in wanted:
+                found[row.chat_id] = max(row.place, found.get(row.chat_id, row.place))
+        return found
+
+    async def unread(self, chat: Chat, up_to: Place, *, limit: int) -> list[str]:
+        """Return WhatsApp's ids of a chat's unread messages up to a place, the newest first."""
+        unread = [row for row in self._shown(chat) if chat.is_unread(row) and row.place <= up_to]
+        unread.sort(key=lambda row: row.place, reverse=True)
+        return [row.wa_message_id for row in unread if row.wa_message_id][:limit]
+
     async def take_marks(self, keys: Collection[WaKey]) -> dict[WaKey, Mark]:
         """Remove and return what was said of messages before they came."""
         found = ((key, self.scope.tables.marks.find(key)) for key in set(keys))
         taken = {key: mark for key, mark in found if mark is not None}
         for key in taken:
-            self.scope.tables.marks.drop(key)
+            drop_mark(self.scope.tables, key)
         return taken
 
     async def take_ripe_marks(self, chat_id: ChatId) -> list[Mark]:
@@ -100,7 +115,7 @@ class MemoryMessageStore(MessageStore):
         for mark in marks:
             self._check_chat(mark.chat_id)
         for mark in marks:
-            self.scope.tables.marks.put((mark.chat_id, mark.wa_message_id), mark)
+            put_mark(self.scope.tables, mark, at)
 
     async def react(self, reactions: Sequence[Reaction]) -> list[Reaction]:
         """Keep reactions, and return those that changed something, in the order given."""
@@ -114,6 +129,12 @@ class MemoryMessageStore(MessageStore):
             self._check_chat(vote.chat_id)
         return keep(self.scope.tables.votes, votes)
 
+    async def votes(self, keys: Collection[WaKey]) -> list[Vote]:
+        """Return the votes that count on some messages, those of one in the order of voters."""
+        wanted = set(keys)
+        rows = self.scope.tables.votes.rows()
+        return sorted((row for row in rows if row.key[:2] in wanted), key=lambda row: row.key)
+
     def _add(self, draft: MessageDraft, at: datetime) -> Message:
         message_id = MessageId(self.scope.ids.next("message"))
         values = {name: getattr(draft, name) for name in MessageDraft.__struct_fields__}
@@ -122,9 +143,12 @@ class MemoryMessageStore(MessageStore):
         return copied(message)
 
     def _tally(self, chat: Chat) -> Tally:
-        rows = self.scope.tables.messages.rows()
-        own = [row for row in rows if row.chat_id == chat.id and not chat.hides(row.place)]
+        own = self._shown(chat)
         return Tally(copied(newest(own)), sum(map(chat.is_unread, own)))
+
+    def _shown(self, chat: Chat) -> list[Message]:
+        rows = self.scope.tables.messages.rows()
+        return [row for row in rows if row.chat_id == chat.id and not chat.hides(row.place)]
 
     def _check_links(self, message: MessageDraft) -> None:
         """Raise NotFound for another account's chat, device or file (TN2)."""

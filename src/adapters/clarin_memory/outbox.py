@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clarin_core.domain.ids import ChatId, DeviceId, OutboxId
+from clarin_core.domain.ids import ChatId, DeviceId, MessageId, OutboxId
 from clarin_core.domain.outbox import OutboxDraft, OutboxItem
 from clarin_core.errors import NotFound
 from clarin_core.ports.inbox import OutboxStore
@@ -40,6 +40,10 @@ class MemoryOutboxStore(OutboxStore):
         """Return what was begun and not ended, oldest first."""
         own = (item for item in self._in_order() if item.device_id == device_id)
         return [copied(item) for item in own if item.token is not None]
+
+    async def of_message(self, message_id: MessageId) -> list[OutboxItem]:
+        """Return what is still to be done about a message, oldest first."""
+        return [copied(item) for item in self._in_order() if item.message_id == message_id]
 
     async def save(self, item: OutboxItem) -> None:
         """Store a changed item; raises NotFound."""

@@ -6,14 +6,17 @@ from msgspec.structs import replace
 
 from clarin_core.domain.entity import Perishable
 from clarin_core.domain.tags import TagTarget
+from clarin_memory.marks import drop_mark
+from clarin_memory.messages import drop_messages
 from clarin_memory.state import AccountTables, SharedTables
 
 
 def purge_account(tables: AccountTables, before: datetime) -> None:
-    """Remove leads and contacts that were deleted before a time, with all that is theirs.
+    """Remove chats, leads and contacts that were deleted before a time, with all that is theirs.
 
     A contact stays as long as a lead or a chat shows it.
     """
+    _forget_chats(tables, before)
     gone = {lead.id for lead in tables.leads.rows() if _was_deleted(lead, before)}
     for lead_id in gone:
         tables.leads.drop(lead_id)
@@ -37,6 +40,13 @@ def purge_answers(tables: AccountTables, before: datetime) -> None:
             tables.claims.drop(key)
 
 
+def purge_marks(tables: AccountTables, before: datetime) -> None:
+    """Remove what was said before a time of messages that did not come."""
+    for key, at in list(tables.marked_at.items()):
+        if at < before:
+            drop_mark(tables, key)
+
+
 def purge_sign_ins(shared: SharedTables, before: datetime) -> None:
     """Remove the sign-ins that ended, and the tickets that expired, before a time."""
     for session in list(shared.sessions.rows()):
@@ -45,6 +55,21 @@ def purge_sign_ins(shared: SharedTables, before: datetime) -> None:
     for digest, ticket in list(shared.tickets.items()):
         if ticket.expires_at < before:
             shared.tickets.drop(digest)
+
+
+def _forget_chats(tables: AccountTables, before: datetime) -> None:
+    gone = {chat.id for chat in tables.chats.rows() if _was_deleted(chat, before)}
+    for chat_id in gone:
+        tables.chats.drop(chat_id)
+        tables.tagged.drop((TagTarget.CHAT, chat_id))
+    drop_messages(tables, {row.id for row in tables.messages.rows() if row.chat_id in gone})
+    for item in [item for item in tables.outbox.rows() if item.chat_id in gone]:
+        tables.outbox.drop(item.id)
+    for mark in [mark for mark in tables.marks.rows() if mark.chat_id in gone]:
+        drop_mark(tables, mark.key)
+    for table in (tables.reactions, tables.votes):
+        for reply in [reply for reply in table.rows() if reply.chat_id in gone]:
+            table.drop(reply.key)
 
 
 def _forget_contacts(tables: AccountTables) -> None:

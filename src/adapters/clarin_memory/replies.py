@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from clarin_core.domain.messages import ByWhom, Reply, counting
+from clarin_core.domain.replies import ByWhom, Reply, counting
 from clarin_memory.tables import Table
 
 

@@ -40,10 +40,11 @@ from clarin_core.domain.kommo import (
 )
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.media import Media
-from clarin_core.domain.messages import ByWhom, Mark, Message, Reaction, Vote
+from clarin_core.domain.messages import Mark, Message
 from clarin_core.domain.outbox import OutboxItem
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.quick_replies import QuickReply
+from clarin_core.domain.replies import ByWhom, Reaction, Vote
 from clarin_core.domain.tags import Tag, TagOrigin, TagTarget
 from clarin_core.ports.inbox import WaKey
 from clarin_memory.events import Log
@@ -69,6 +70,7 @@ class MirroredLead(NamedTuple):
 class AccountTables:
     """One account's rows."""
 
+    aside: Table[DeviceId, list[bytes]] = field(default_factory=Table)
     chats: Table[ChatId, Chat] = field(default_factory=Table)
     claims: Table[tuple[str, bytes], Claim] = field(default_factory=Table)
     contacts: Table[ContactId, Contact] = field(default_factory=Table)
@@ -82,6 +84,7 @@ class AccountTables:
     kommo_sealed: Table[str, bytes] = field(default_factory=Table)
     kommo_words: Table[str, KommoDictionaries] = field(default_factory=Table)
     leads: Table[LeadId, Lead] = field(default_factory=Table)
+    marked_at: Table[WaKey, datetime] = field(default_factory=Table)
     marks: Table[WaKey, Mark] = field(default_factory=Table)
     media: Table[MediaId, Media] = field(default_factory=Table)
     messages: Table[MessageId, Message] = field(default_factory=Table)

@@ -15,7 +15,7 @@ from typing import Self
 from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
-from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
+from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
 from clarin_core.domain.imports import ImportState
 from clarin_core.errors import Invalid
 from clarin_core.ports.devices import DeviceLeases
@@ -29,9 +29,10 @@ from clarin_core.ports.views import Views
 from clarin_memory.devices import MemoryDeviceLeases
 from clarin_memory.directory import MemoryDirectory
 from clarin_memory.kommo_leases import MemoryKommoLeases
+from clarin_memory.media import idle_media
 from clarin_memory.members import user_row
 from clarin_memory.paging import OLDEST
-from clarin_memory.purge import purge_account, purge_answers, purge_sign_ins
+from clarin_memory.purge import purge_account, purge_answers, purge_marks, purge_sign_ins
 from clarin_memory.state import Ids, SharedTables
 from clarin_memory.transaction import Work
 from clarin_memory.users import user_view
@@ -109,20 +110,33 @@ class MemoryStorage(Storage):
         ]
         return [(account_id, import_id) for _, account_id, import_id in sorted(pending)]
 
+    async def unused_media(
+        self, *, before: datetime, limit: int
+    ) -> list[tuple[AccountId, MediaId]]:
+        """Return files that no message has and nothing changed since a time, by account and id."""
+        found = [
+            (account_id, media_id)
+            for account_id, space in sorted(self._shared.spaces.items())
+            for media_id in idle_media(space.tables, before)
+        ]
+        return found[:limit]
+
     async def purge(
         self,
         *,
         deleted_before: datetime,
         events_before: datetime,
         answers_before: datetime,
+        marks_before: datetime,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
-        """Remove what was deleted or answered, and trim the logs, before these times."""
+        """Remove what was deleted, answered or marked, and trim the logs, before these times."""
         async with self._lock, self._working(SYSTEM) as work:
             for account_id, space in sorted(self._shared.spaces.items()):
                 inside = (await work.enter(account_id)).tables
                 purge_account(inside, deleted_before)
                 purge_answers(inside, answers_before)
+                purge_marks(inside, marks_before)
                 space.log.trim(events_before, kept_max=events_kept_max)
             purge_sign_ins(work.shared, deleted_before)
 

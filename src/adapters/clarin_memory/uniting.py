@@ -3,8 +3,10 @@
 from msgspec.structs import replace
 
 from clarin_core.domain.ids import ChatId, MessageId
-from clarin_core.domain.messages import ByWhom, Message, Reply
+from clarin_core.domain.messages import Message
+from clarin_core.domain.replies import ByWhom, Reply
 from clarin_core.domain.tags import TagTarget
+from clarin_memory.marks import drop_mark, marked_at, put_mark
 from clarin_memory.messages import drop_messages, wa_key
 from clarin_memory.replies import keep
 from clarin_memory.state import AccountTables
@@ -39,10 +41,11 @@ def _unite_messages(tables: AccountTables, survivor: ChatId, gone: ChatId) -> li
 
 def _unite_doubles(tables: AccountTables, doubles: list[Message]) -> None:
     """Keep what became of them, so that it happens to those that stay."""
-    for mark in [double.mark for double in doubles]:
+    for double in doubles:
+        mark = double.mark
         if known := tables.marks.peek(mark.key):
             mark.join(known)
-        tables.marks.put(mark.key, mark)
+        put_mark(tables, mark, double.updated_at)
 
 
 def _unite_replies(table: Table[ByWhom, Reply], survivor: ChatId, gone: ChatId) -> None:
@@ -54,11 +57,11 @@ def _unite_replies(table: Table[ByWhom, Reply], survivor: ChatId, gone: ChatId) 
 
 def _unite_marks(tables: AccountTables, survivor: ChatId, gone: ChatId) -> None:
     for mark in [mark for mark in tables.marks.rows() if mark.chat_id == gone]:
-        joined = replace(mark, chat_id=survivor)
-        if known := tables.marks.peek((survivor, mark.wa_message_id)):
+        joined, at = replace(mark, chat_id=survivor), marked_at(tables, mark.key)
+        if known := tables.marks.peek(joined.key):
             joined.join(known)
-        tables.marks.drop((gone, mark.wa_message_id))
-        tables.marks.put((survivor, mark.wa_message_id), joined)
+        drop_mark(tables, mark.key)
+        put_mark(tables, joined, at)
 
 
 def _unite_tags(tables: AccountTables, survivor: ChatId, gone: ChatId) -> None:

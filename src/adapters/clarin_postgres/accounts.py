@@ -13,7 +13,7 @@ from clarin_postgres.search import searched
 
 ACCOUNT = (
     "a.id, a.name, a.slug, a.plan, a.max_devices, a.is_active, a.default_region, a.timezone, "
-    "a.created_at, a.updated_at, a.version"
+    "a.resend_unknown, a.leads_from_chats, a.created_at, a.updated_at, a.version"
 )
 
 _VIEW = f"""-- account.view
@@ -23,7 +23,7 @@ _GET = f"""-- account.get
 _SAVE = """-- account.save
     update accounts a set name = $2, slug = $3, plan = $4, max_devices = $5, is_active = $6,
         default_region = $7, timezone = $8, created_at = $9, updated_at = $10, version = $11,
-        search = $12
+        search = $12, resend_unknown = $13, leads_from_chats = $14
     where a.id = $1
     returning a.id"""
 _STATS = """-- account.stats
@@ -68,6 +68,8 @@ class PostgresAccountStore(AccountStore):
             _SAVE, account.name, account.slug, account.plan.value, account.max_devices,
             account.is_active, account.default_region, account.timezone, account.created_at,
             account.updated_at, account.version, searched([account.name]),
+            account.resend_unknown.value,
+            account.leads_from_chats,
         )  # fmt: skip
 
 

@@ -4,13 +4,16 @@ from datetime import datetime
 
 from msgspec import UNSET
 
-from clarin_core.domain.chats import ChatQuery, ChatView
+from clarin_core.domain.chats import LEADS_SHOWN_MAX, ChatDetail, ChatQuery, ChatView
 from clarin_core.domain.ids import ChatId, DeviceId
+from clarin_core.domain.leads import TagsMode
 from clarin_core.domain.paging import Page
 from clarin_core.errors import NotFound
 from clarin_postgres.chats import CHAT, ROW
 from clarin_postgres.conditions import Conditions
+from clarin_postgres.contact_views import live_contact
 from clarin_postgres.contacts import DISPLAY_NAME
+from clarin_postgres.lead_views import leads_of
 from clarin_postgres.paging import Listing, Order, page_of, struct
 from clarin_postgres.reader import Reader
 from clarin_postgres.search import on_contact, phone_pattern, text_pattern
@@ -32,25 +35,38 @@ _SEARCHED = Listing(
     "chats.search", "found f", "f", cut="f.id, f.is_pinned, f.active_at", shown=_SHOWN,
     joins=f"left join chats h on h.account_id = $1 and h.id = f.id {_JOINS}",
 )  # fmt: skip
-_TAGGED = """h.id in (
-    select x.chat_id from chat_tags x
-    where x.account_id = $1 and x.tag_id = any({0}::bigint[]))"""
+_TAGGED = {
+    TagsMode.ANY: """h.id in (
+        select x.chat_id from chat_tags x
+        where x.account_id = $1 and x.tag_id = any({0}::bigint[]))""",
+    TagsMode.ALL: """h.id in (
+        select x.chat_id from chat_tags x
+        where x.account_id = $1 and x.tag_id = any({0}::bigint[])
+        group by x.chat_id having count(*) = cardinality({0}::bigint[]))""",
+}
 
 _VIEW = f"""-- chats.view
-    select {_SHOWN} from chats h
+    select {_SHOWN}, o.contact, n.leads from chats h
     {_JOINS}
+    left join lateral (
+        select to_json(p) as contact from ({live_contact("h.contact_id")}) p
+    ) o on true
+    left join lateral (
+        select coalesce(json_agg(to_json(p) order by p.created_at desc, p.id desc), '[]') as leads
+        from ({leads_of("h.contact_id", LEADS_SHOWN_MAX)}) p
+    ) n on true
     where h.account_id = $1 and h.id = $2 and h.deleted_at is null"""
 
 
 class ChatViews(Reader):
     """What an account reads of its chats."""
 
-    async def chat(self, chat_id: ChatId) -> ChatView:
-        """Return a live chat; raises NotFound."""
+    async def chat(self, chat_id: ChatId) -> ChatDetail:
+        """Return a live chat with its contact and leads; raises NotFound."""
         rows = await self._fetch(_VIEW, chat_id)
         if not rows:
             raise NotFound("chat", chat_id)
-        return struct(rows[0], ChatView)
+        return struct(rows[0], ChatDetail)
 
     async def chats(self, query: ChatQuery) -> Page[ChatView]:
         """Return a page of the inbox: pinned ones first, then by `active_at`."""
@@ -72,7 +88,7 @@ def _conditions(query: ChatQuery) -> Conditions:
     if query.assigned_to is not UNSET:
         where.add("h.assigned_to = {0}", query.assigned_to)
     if query.tag_ids is not UNSET:
-        where.add(_TAGGED, sorted(query.tag_ids))
+        where.add(_TAGGED[query.tags_mode], sorted(query.tag_ids))
     return where
 
 

@@ -4,43 +4,37 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import UNSET
-
 from clarin_core.domain.contacts import (
     Contact,
     ContactDraft,
     ContactIdentity,
-    ContactQuery,
-    ContactView,
 )
 from clarin_core.domain.ids import ContactId
 from clarin_core.domain.jid import Identity, IdentityKind
-from clarin_core.domain.paging import Page
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.text import fold
 from clarin_core.errors import Conflict, Contention, NotFound
 from clarin_core.ports.stores import ContactStore
 from clarin_postgres.columns import Columns
-from clarin_postgres.conditions import Conditions
 from clarin_postgres.connection import Row
 from clarin_postgres.errors import POSTGRES
-from clarin_postgres.paging import NEWEST, Listing, page_of, struct, structs
-from clarin_postgres.reader import REGION, Reader
+from clarin_postgres.paging import struct, structs
 from clarin_postgres.scope import Scope
-from clarin_postgres.search import phone_pattern, searched_of_contact, text_pattern
-from clarin_postgres.tags import tags_beside
+from clarin_postgres.search import searched_of_contact
 
 DISPLAY_NAME = (
     "coalesce(c.custom_name, nullif(concat_ws(' ', c.name, c.last_name), ''), c.push_name, c.phone)"
 )
 """What people see of a contact `c`, as `Contact.display_name` says (CT3)."""
 
-_CONTACT = (
+CONTACT = (
     "c.id, c.phone, c.name, c.last_name, c.short_name, c.custom_name, c.push_name, "
     "c.avatar_url, c.email, c.company, c.age, c.notes, c.source, c.is_group, "
     "c.do_not_contact, c.kommo_id, c.created_at, c.updated_at, c.version, c.deleted_at, "
     "c.merged_into"
 )
+"""The columns of a contact `c`."""
+
 _TRIES = 4  # The last one only sees that nothing is missing.
 
 _DRAFT = {
@@ -78,15 +72,15 @@ _NEW = Columns(_DRAFT, derived=_DERIVED)
 _CHANGED = Columns({**_DRAFT, **_LIFE}, derived=_DERIVED)
 
 _GET = f"""-- contacts.get
-    select {_CONTACT} from contacts c
+    select {CONTACT} from contacts c
     where c.account_id = $1 and c.id = $2 and (c.deleted_at is not null) = $3
     for no key update"""
 _GET_MANY = f"""-- contacts.get_many
-    select {_CONTACT} from contacts c
+    select {CONTACT} from contacts c
     where c.account_id = $1 and c.id = any($2)
     order by c.id for no key update"""
 _LOOK_UP = f"""-- contacts.look_up
-    select {_CONTACT} from contacts c
+    select {CONTACT} from contacts c
     where c.account_id = $1 and c.id in (
         select unnest($2::bigint[])
         union
@@ -95,13 +89,17 @@ _LOOK_UP = f"""-- contacts.look_up
             and k.deleted_at is null
     )
     order by c.id for no key update"""
+_NAMES = f"""-- contacts.names
+    select c.id, {DISPLAY_NAME} as name from contacts c
+    where c.account_id = $1 and c.id = any($2) and c.deleted_at is null
+        and {DISPLAY_NAME} is not null"""
 # New phones in their order, so that two claims of the same ones wait and do not deadlock.
 # A set to join with, here and in `leads`: before the tables have statistics, PostgreSQL takes
 # an account for small, and would compare each of its rows with each phone of a list.
 _CLAIM = f"""-- contacts.claim
     with {_NEW.rows(3)},
     known as (
-        select {_CONTACT} from contacts c
+        select {CONTACT} from contacts c
         where c.account_id = $1 and c.phone in (select unnest($3::text[])) and c.deleted_at is null
         order by c.id for no key update
     ),
@@ -111,11 +109,11 @@ _CLAIM = f"""-- contacts.claim
         where n.phone is null or not exists (select from known where known.phone = n.phone)
         order by n.phone, n.place
         on conflict (account_id, phone) where deleted_at is null and phone is not null do nothing
-        returning {_CONTACT}
+        returning {CONTACT}
     )
-    select false as is_new, {_CONTACT} from known c
+    select false as is_new, {CONTACT} from known c
     union all
-    select true, {_CONTACT} from born c"""
+    select true, {CONTACT} from born c"""
 _SAVE = f"""-- contacts.save
     with {_CHANGED.rows(2)},
     rival as (
@@ -130,7 +128,7 @@ _SAVE = f"""-- contacts.save
     )
     select (select rival.id from rival) as rival, array(select saved.id from saved) as ids"""
 _PHONELESS = f"""-- contacts.phoneless
-    select {_CONTACT}, c.name_key from contacts c
+    select {CONTACT}, c.name_key from contacts c
     where c.account_id = $1 and c.name_key = any($2)
         and md5(c.name_key) = any(array(select md5(k) from unnest($2::text[]) as k))
         and c.source = $3 and c.phone is null and c.deleted_at is null
@@ -168,24 +166,6 @@ _PUT_IDENTITIES = f"""-- contacts.put_identities
     update contact_identities i set contact_id = n.contact_id, alias = n.alias from n
     where i.account_id = $1 and i.kind = n.kind and i.value = n.value
     returning i.kind, i.value"""
-_IDENTITIES_OF = """-- contacts.identities_of
-    select i.kind, i.value, i.contact_id, i.alias from contacts c
-    left join contact_identities i on i.account_id = c.account_id and i.contact_id = c.id
-    where c.account_id = $1 and c.id = $2 and c.deleted_at is null
-    order by i.kind, i.value"""
-
-_TAGS = tags_beside("contact_tags", "contact_id", "c.id")
-_LISTING = Listing(
-    "contacts.page", "contacts c", "c",
-    cut=_CONTACT, shown=f"{_CONTACT}, t.tags, t.tag_ids", joins=_TAGS,
-)  # fmt: skip
-_VIEW = f"""-- contacts.view
-    select {_CONTACT}, t.tags, t.tag_ids from contacts c
-    {_TAGS}
-    where c.account_id = $1 and c.id = $2 and c.deleted_at is null"""
-_TAGGED = """c.id in (
-    select x.contact_id from contact_tags x
-    where x.account_id = $1 and x.tag_id = any({0}::bigint[]))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +209,11 @@ class PostgresContactStore(ContactStore):
                 by_phone[draft.phone] = contact, False
         return answer
 
+    async def names(self, contact_ids: Collection[ContactId]) -> dict[ContactId, str]:
+        """Return what people see of some live contacts (CT3), as far as there is something."""
+        rows = await self.scope.fetch(_NAMES, list(contact_ids))
+        return {row["id"]: row["name"] for row in rows}
+
     async def save(self, contacts: Sequence[Contact]) -> None:
         """Store changed contacts; raises Conflict `duplicate_contact`, NotFound for a stranger."""
         if not contacts:
@@ -260,13 +245,13 @@ class PostgresContactStore(ContactStore):
                 return found
             kinds, values = [kind for kind, _ in asked], [value for _, value in asked]
             rows = await self.scope.fetch(_IDENTITIES, kinds, values, at)
-            found |= {row.identity: row for row in map(_identity, rows)}
+            found |= {row.identity: row for row in map(identity_of, rows)}
         raise Contention(POSTGRES)
 
     async def identities_of(self, contact_ids: Collection[ContactId]) -> list[ContactIdentity]:
         """Return the identities of some contacts, deleted ones included, locked."""
         rows = await self.scope.fetch(_LOCK_IDENTITIES_OF, list(contact_ids))
-        return list(map(_identity, rows))
+        return list(map(identity_of, rows))
 
     async def put_identities(self, rows: Collection[ContactIdentity]) -> None:
         """Store changed identities; raises NotFound for a stranger."""
@@ -304,62 +289,14 @@ class PostgresContactStore(ContactStore):
         raise Contention(POSTGRES)
 
 
-class ContactViews(Reader):
-    """What an account reads of its contacts."""
-
-    async def contact(self, contact_id: ContactId) -> ContactView:
-        """Return a live contact; raises NotFound."""
-        rows = await self._fetch(_VIEW, contact_id)
-        if not rows:
-            raise NotFound("contact", contact_id)
-        return struct(rows[0], ContactView)
-
-    async def contacts(self, query: ContactQuery) -> Page[ContactView]:
-        """Return a page of contacts, newest first."""
-        told = "" if query.phone is UNSET else REGION
-
-        async def fetch(phone: PhoneNumber | None) -> list[Row]:
-            where = _conditions(query, phone)
-            text = _LISTING.statement(query, NEWEST, where, account_id=self._account_id, told=told)
-            return await self._fetch(text, *where.arguments)
-
-        rows = await self._fetch_by_phone(query.phone, fetch)
-        return page_of(rows, query, NEWEST, self._account_id, ContactView)
-
-    async def contact_identities(self, contact_id: ContactId) -> list[ContactIdentity]:
-        """Return by what WhatsApp knows a live contact, by kind and value; raises NotFound."""
-        rows = await self._fetch(_IDENTITIES_OF, contact_id)
-        if not rows:
-            raise NotFound("contact", contact_id)
-        return [_identity(row) for row in rows if row["kind"] is not None]
-
-
-def _conditions(query: ContactQuery, phone: PhoneNumber | None) -> Conditions:
-    where = Conditions("c.account_id = $1", "c.deleted_at is null")
-    if query.search is not UNSET:
-        text, digits = text_pattern(query.search), phone_pattern(query.search)
-        if digits is None:
-            where.add("c.search like {0} escape '\\'", text)
-        else:
-            where.add("(c.search like {0} escape '\\' or c.phone like {1})", text, digits)
-    if query.phone is not UNSET:
-        where.add("c.phone = {0}", phone)
-    if query.has_phone is not UNSET:
-        where.add("c.phone is not null" if query.has_phone else "c.phone is null")
-    if query.is_group is not UNSET:
-        where.add("c.is_group" if query.is_group else "not c.is_group")
-    if query.tag_ids is not UNSET:
-        where.add(_TAGGED, sorted(query.tag_ids))
-    return where
-
-
 def _claimed(rows: Iterable[Row]) -> list[tuple[Contact, bool]]:
     """Return contacts by id: those without a phone were made in the order of their drafts."""
     claimed = [(struct(row, Contact), bool(row["is_new"])) for row in rows]
     return sorted(claimed, key=lambda one: one[0].id)
 
 
-def _identity(row: Row) -> ContactIdentity:
+def identity_of(row: Row) -> ContactIdentity:
+    """Return a row as what is known of an identity."""
     return ContactIdentity(
         identity=Identity(IdentityKind(row["kind"]), row["value"]),
         contact_id=row["contact_id"],

@@ -60,6 +60,7 @@ _TAKEN = {
 _STILL_USED = {
     "accounts.remove": ("invalid_state", "users, leads or devices are in the account"),
     "devices.remove": ("has_chats", "chats are in the device"),
+    "media.remove": ("in_use", "messages have the file"),
     "pipelines.remove": ("stage_not_empty", "leads are in the stage"),
     "pipelines.save": ("stage_not_empty", "leads are in the stage"),
 }
@@ -80,6 +81,7 @@ _MISSING = {
     "chats_device": "device",
     "messages_chat": "chat",
     "messages_device": "device",
+    "media_device": "device",
     "messages_media": "media",
     "message_marks_chat": "chat",
     "reactions_chat": "chat",

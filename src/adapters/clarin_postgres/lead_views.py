@@ -57,6 +57,15 @@ _MOVES = Listing(
     shown="m.id, m.lead_id, m.from_stage, m.to_stage, m.actor, m.at",
 )  # fmt: skip
 
+
+def leads_of(contact_id: str, limit: int) -> str:
+    """Return the statement that reads a contact's newest live leads as they are shown."""
+    return f"""select {_SHOWN} from leads l
+        {_JOINS}
+        where l.account_id = $1 and l.contact_id = {contact_id} and l.deleted_at is null
+        order by l.created_at desc, l.id desc limit {limit}"""
+
+
 _LEAD = f"""-- leads.view
     select {_SHOWN} from leads l
     {_JOINS}

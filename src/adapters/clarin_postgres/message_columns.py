@@ -33,6 +33,7 @@ _DRAFT = {
     "revoked_at": "timestamptz",
     "error": "text",
     "actor": "bigint",
+    "is_guess": "boolean",
 }
 _LIFE = {
     "id": "bigint",

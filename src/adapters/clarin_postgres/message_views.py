@@ -9,13 +9,16 @@ from clarin_core.domain.messages import MessageQuery, MessageView
 from clarin_core.domain.paging import Page
 from clarin_core.errors import NotFound
 from clarin_postgres.conditions import Conditions
+from clarin_postgres.media import SHOWN as SHOWN_MEDIA
 from clarin_postgres.message_columns import SEEN, SHOWN_ROW
 from clarin_postgres.paging import Listing, Order, page_of, struct
 from clarin_postgres.reader import Reader
 from clarin_postgres.search import text_pattern
 
 _NEWEST = Order(("sent_at", "id"), (datetime, int), descending=True)
-_SHOWN = f"{SEEN}, a.reactions, p.results"
+_SHOWN = f"""{SEEN}, a.reactions, p.results,
+    case when f.id is not null then {SHOWN_MEDIA} end as media"""
+_FILE = "left join media f on f.account_id = $1 and f.id = m.media_id"
 _REACTIONS = """left join lateral (
         select coalesce(json_agg(json_build_object(
             'chat_id', r.chat_id, 'wa_message_id', r.wa_message_id, 'emoji', r.emoji, 'at', r.at,
@@ -29,12 +32,13 @@ _RESULTS = """left join lateral (
         select coalesce(json_agg(json_build_object('option', o.option, 'votes', (
             select count(v.voter_value) from poll_votes v
             where v.account_id = $1 and v.chat_id = m.chat_id
-                and v.wa_message_id = m.wa_message_id and o.option = any(v.options)
+                and v.wa_message_id = m.wa_message_id
+                and encode(sha256(convert_to(o.option, 'UTF8')), 'hex') = any(v.options)
         )) order by o.place), '[]') as results
         from json_array_elements_text(m.details -> 'poll' -> 'options')
             with ordinality as o(option, place)
     ) p on true"""
-_JOINS = f"{_REACTIONS} {_RESULTS}"
+_JOINS = f"{_FILE} {_REACTIONS} {_RESULTS}"
 _LISTING = Listing("messages.page", "messages m", "m", cut=SHOWN_ROW, shown=_SHOWN, joins=_JOINS)
 _AFTER_CLEARED = """(m.sent_at, m.id) > (
     coalesce((

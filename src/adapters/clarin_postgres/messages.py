@@ -6,16 +6,23 @@ from datetime import datetime
 
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.ids import ChatId, MessageId
-from clarin_core.domain.messages import UNSETTLED, Mark, Message, MessageDraft, Reaction, Vote
+from clarin_core.domain.messages import (
+    UNSETTLED,
+    Mark,
+    Message,
+    MessageDraft,
+    Place,
+)
+from clarin_core.domain.replies import Reaction, Vote
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.inbox import MessageStore, Tally, WaKey
 from clarin_postgres.connection import Row
 from clarin_postgres.marks import keys_of, put_marks, take_marks, take_ripe_marks
 from clarin_postgres.message_columns import CHANGED, MESSAGE, NEW
 from clarin_postgres.paging import struct, structs
-from clarin_postgres.replies import REACTIONS, VOTES, keep
+from clarin_postgres.replies import REACTIONS, VOTES, keep, votes_on
 from clarin_postgres.scope import Scope
-from clarin_postgres.tallies import tally
+from clarin_postgres.tallies import ends, tally, unread
 
 _IN_KEYS = """from unnest($2::bigint[], $3::text[]) as k(chat_id, wa_message_id)
     join messages m on m.chat_id = k.chat_id and m.wa_message_id = k.wa_message_id
@@ -115,6 +122,14 @@ class PostgresMessageStore(MessageStore):
         """Count anew what some chats have to show (CH6, CH7)."""
         return await tally(self.scope, chats)
 
+    async def ends(self, chat_ids: Collection[ChatId]) -> dict[ChatId, Place]:
+        """Return where the greatest message of each chat stands, revoked or not."""
+        return await ends(self.scope, chat_ids)
+
+    async def unread(self, chat: Chat, up_to: Place, *, limit: int) -> list[str]:
+        """Return WhatsApp's ids of a chat's unread messages up to a place, the newest first."""
+        return await unread(self.scope, chat, up_to, limit=limit)
+
     async def take_marks(self, keys: Collection[WaKey]) -> dict[WaKey, Mark]:
         """Remove and return what was said of messages before they came."""
         return await take_marks(self.scope, keys)
@@ -134,6 +149,10 @@ class PostgresMessageStore(MessageStore):
     async def vote(self, votes: Sequence[Vote]) -> list[Vote]:
         """Keep votes like reactions."""
         return await keep(self.scope, VOTES, votes)
+
+    async def votes(self, keys: Collection[WaKey]) -> list[Vote]:
+        """Return the votes that count on some messages, those of one in the order of voters."""
+        return await votes_on(self.scope, keys)
 
 
 def _ids(drafts: Sequence[MessageDraft], rows: Iterable[Row]) -> list[MessageId | None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from clarin_core.domain.ids import DeviceId, OutboxId
+from clarin_core.domain.ids import DeviceId, MessageId, OutboxId
 from clarin_core.domain.outbox import OutboxDraft, OutboxItem
 from clarin_core.errors import NotFound
 from clarin_core.ports.inbox import OutboxStore
@@ -18,8 +18,8 @@ def _details(draft: OutboxDraft) -> dict[str, Any]:
     return {"wa_message_ids": draft.wa_message_ids, "text": draft.text}
 
 
-_ITEM = """o.id, o.kind, o.device_id, o.chat_id, o.message_id, o.expires_at, o.attempts,
-    o.not_before, o.token, o.details -> 'wa_message_ids' as wa_message_ids,
+_ITEM = """o.id, o.kind, o.device_id, o.chat_id, o.message_id, o.expires_at, o.doubts,
+    o.attempts, o.not_before, o.token, o.details -> 'wa_message_ids' as wa_message_ids,
     o.details -> 'text' as text"""
 _DRAFT = {
     "kind": "text",
@@ -28,6 +28,7 @@ _DRAFT = {
     "message_id": "bigint",
     "details": "json",
     "expires_at": "timestamptz",
+    "doubts": "smallint",
 }
 _LIFE = {
     "id": "bigint",
@@ -56,6 +57,10 @@ _NEXT = f"""-- outbox.next
 _AT_WORK = f"""-- outbox.at_work
     select {_ITEM} from outbox o
     where o.account_id = $1 and o.device_id = $2 and o.token is not null
+    order by o.id for no key update"""
+_OF_MESSAGE = f"""-- outbox.of_message
+    select {_ITEM} from outbox o
+    where o.account_id = $1 and o.message_id = $2
     order by o.id for no key update"""
 _SAVE = f"""-- outbox.save
     with {_CHANGED.rows(2)}
@@ -87,6 +92,10 @@ class PostgresOutboxStore(OutboxStore):
     async def at_work(self, device_id: DeviceId) -> list[OutboxItem]:
         """Return what was begun and not ended, locked, oldest first."""
         return structs(await self.scope.fetch(_AT_WORK, device_id), OutboxItem)
+
+    async def of_message(self, message_id: MessageId) -> list[OutboxItem]:
+        """Return what is still to be done about a message, locked, oldest first."""
+        return structs(await self.scope.fetch(_OF_MESSAGE, message_id), OutboxItem)
 
     async def save(self, item: OutboxItem) -> None:
         """Store a changed item; raises NotFound."""

@@ -11,6 +11,9 @@ from clarin_postgres.connection import Line, Row
 _PATIENCE_S = 600
 _BEGIN = f"-- begin\nbegin; set local statement_timeout = '{_PATIENCE_S}s'"
 
+# Messages, and all that was said of them, go along.
+_CHATS = """-- storage.purge_chats
+    delete from chats h where h.deleted_at < $1"""
 # Tags and moves go along. A contact stays as long as a lead or a chat shows it.
 _LEADS = """-- storage.purge_leads
     delete from leads l where l.deleted_at < $1"""
@@ -25,6 +28,8 @@ _TICKETS = """-- storage.purge_tickets
     delete from tickets t where t.expires_at < $1"""
 _ANSWERS = """-- storage.purge_answers
     delete from idempotency i where i.created_at < $1"""
+_MARKS = """-- storage.purge_marks
+    delete from message_marks x where x.created_at < $1"""
 _OUTDATED = """-- storage.outdated
     select o.account_id, o.seq from (
         select s.account_id, s.trimmed_to, greatest(s.last_seq - $2, coalesce((
@@ -50,19 +55,21 @@ async def purge(
     deleted_before: datetime,
     events_before: datetime,
     answers_before: datetime,
+    marks_before: datetime,
     events_kept_max: int,
 ) -> None:
     """Remove what was deleted, ended or answered, and trim the logs, before these times."""
-    for text in (_LEADS, _CONTACTS, _SESSIONS, _TICKETS):
-        await _run(line, text, deleted_before)
-    await _run(line, _ANSWERS, answers_before)
-    outdated = await _run(line, _OUTDATED, events_before, events_kept_max)
+    for text in (_CHATS, _LEADS, _CONTACTS, _SESSIONS, _TICKETS):
+        await run_patiently(line, text, deleted_before)
+    await run_patiently(line, _ANSWERS, answers_before)
+    await run_patiently(line, _MARKS, marks_before)
+    outdated = await run_patiently(line, _OUTDATED, events_before, events_kept_max)
     accounts, seqs = [row["account_id"] for row in outdated], [row["seq"] for row in outdated]
-    await _run(line, _TRIM, accounts, seqs)
-    await _run(line, _EVENTS)
+    await run_patiently(line, _TRIM, accounts, seqs)
+    await run_patiently(line, _EVENTS)
 
 
-async def _run(line: Line, text: str, *arguments: object) -> list[Row]:
-    """Run a statement with more patience than a request has."""
+async def run_patiently(line: Line, text: str, *arguments: object) -> list[Row]:
+    """Run a statement over all accounts, with more patience than a request has."""
     async with line.transaction(_BEGIN):
         return await line.fetch(text, *arguments, timeout_s=_PATIENCE_S)

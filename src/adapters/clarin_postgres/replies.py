@@ -1,11 +1,18 @@
 """Reactions and votes: of each that which counts, whatever the order in which they came."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from clarin_core.domain.jid import Identity, IdentityKind
-from clarin_core.domain.messages import Reply, counting
+from clarin_core.domain.replies import (
+    Reply,
+    Vote,
+    counting,
+)
+from clarin_core.ports.inbox import WaKey
 from clarin_postgres.columns import Columns
+from clarin_postgres.marks import keys_of
+from clarin_postgres.paging import structs
 from clarin_postgres.scope import Scope
 
 
@@ -60,6 +67,14 @@ _VOTE = f"""-- messages.vote
     {counted("voter", "options")}
     returning x.chat_id, x.wa_message_id, x.voter_kind as kind, x.voter_value as value"""
 
+_VOTES_ON = """-- messages.votes
+    select v.chat_id, v.wa_message_id, v.options, v.at,
+        json_build_object('kind', v.voter_kind, 'value', v.voter_value) as voter
+    from unnest($2::bigint[], $3::text[]) as k(chat_id, wa_message_id)
+    join poll_votes v on v.chat_id = k.chat_id and v.wa_message_id = k.wa_message_id
+    where v.account_id = $1
+    order by v.chat_id, v.wa_message_id, v.voter_kind, v.voter_value"""
+
 
 class Replies(NamedTuple):
     """How one kind of them is kept."""
@@ -83,3 +98,8 @@ async def keep(scope: Scope, kind: Replies, replies: Iterable[Reply]) -> list[Re
         for row in rows
     }
     return [reply for key, reply in best.items() if key in changed]
+
+
+async def votes_on(scope: Scope, keys: Collection[WaKey]) -> list[Vote]:
+    """Return the votes that count on some messages, those of one in the order of voters."""
+    return structs(await scope.fetch(_VOTES_ON, *keys_of(keys)), Vote)

@@ -44,7 +44,7 @@ from typing import Self
 from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
-from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
+from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
 from clarin_core.errors import Invalid
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
@@ -60,7 +60,7 @@ from clarin_postgres.directory import PostgresDirectory
 from clarin_postgres.events import POSITION, position_of
 from clarin_postgres.kommo_leases import PostgresKommoLeases
 from clarin_postgres.migrations import check_schema
-from clarin_postgres.purge import purge
+from clarin_postgres.purge import purge, run_patiently
 from clarin_postgres.reader import BEGIN, GuardedReads, OpenReads, Reads, Regions, begin_in
 from clarin_postgres.roles import DIRECTORY, READER, WRITER, check_role
 from clarin_postgres.sessions import STANDINGS, standings_of
@@ -77,6 +77,11 @@ _POSITIONS = f"""-- storage.positions
 _PENDING_IMPORTS = """-- storage.pending_imports
     select i.account_id, i.id from imports i where i.state in ('uploaded', 'running')
     order by i.created_at, i.account_id, i.id"""
+_UNUSED_MEDIA = """-- storage.unused_media
+    select f.account_id, f.id from media f
+    where f.updated_at < $1 and not exists (
+        select from messages m where m.account_id = f.account_id and m.media_id = f.id)
+    order by f.account_id, f.id limit $2"""
 _PING = "-- storage.ping\nselect 1"
 
 
@@ -169,21 +174,31 @@ class PostgresStorage(Storage):
         rows = await self._directors.fetch(_PENDING_IMPORTS)
         return [(row["account_id"], row["id"]) for row in rows]
 
+    async def unused_media(
+        self, *, before: datetime, limit: int
+    ) -> list[tuple[AccountId, MediaId]]:
+        """Return files that no message has and nothing changed since a time, by account and id."""
+        async with self._directors.line() as line:
+            rows = await run_patiently(line, _UNUSED_MEDIA, before, limit)
+        return [(row["account_id"], row["id"]) for row in rows]
+
     async def purge(
         self,
         *,
         deleted_before: datetime,
         events_before: datetime,
         answers_before: datetime,
+        marks_before: datetime,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
-        """Remove what was deleted or answered, and trim the logs, before these times."""
+        """Remove what was deleted, answered or marked, and trim the logs, before these times."""
         async with self._directors.line() as line:
             await purge(
                 line,
                 deleted_before=deleted_before,
                 events_before=events_before,
                 answers_before=answers_before,
+                marks_before=marks_before,
                 events_kept_max=events_kept_max,
             )
 

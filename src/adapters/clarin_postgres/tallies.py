@@ -1,4 +1,4 @@
-"""What chats have to show, counted anew."""
+"""What chats have to show, counted anew, and what of them is unread."""
 
 from collections.abc import Collection
 
@@ -54,6 +54,21 @@ _TALLY = f"""-- messages.tally
         order by m.sent_at desc, m.id desc limit 1
     ) m on true"""
 
+_ENDS = """-- messages.ends
+    select n.id, m.sent_at, m.id as message_id from unnest($2::bigint[]) as n(id)
+    cross join lateral (
+        select m.sent_at, m.id from messages m
+        where m.account_id = $1 and m.chat_id = n.id
+        order by m.sent_at desc, m.id desc limit 1
+    ) m"""
+_UNREAD = """-- messages.unread
+    select m.wa_message_id from messages m
+    where m.account_id = $1 and m.chat_id = $2 and m.direction = 'in' and m.revoked_at is null
+        and (m.sent_at, m.id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4, 0))
+        and (m.sent_at, m.id) <= ($5, $6)
+        and m.wa_message_id is not null
+    order by m.sent_at desc, m.id desc limit $7"""
+
 
 async def tally(scope: Scope, chats: Collection[Chat]) -> dict[ChatId, Tally]:
     """Count anew what some chats have to show (CH6, CH7)."""
@@ -62,3 +77,16 @@ async def tally(scope: Scope, chats: Collection[Chat]) -> dict[ChatId, Tally]:
         row["tallied_id"]: Tally(None if row["id"] is None else struct(row, Message), row["unread"])
         for row in rows
     }
+
+
+async def ends(scope: Scope, chat_ids: Collection[ChatId]) -> dict[ChatId, Place]:
+    """Return where the greatest message of each chat stands, revoked or not."""
+    rows = await scope.fetch(_ENDS, list(chat_ids))
+    return {row["id"]: Place(row["sent_at"], row["message_id"]) for row in rows}
+
+
+async def unread(scope: Scope, chat: Chat, up_to: Place, *, limit: int) -> list[str]:
+    """Return WhatsApp's ids of a chat's unread messages up to a place, the newest first."""
+    read = _read(chat) or (None, None)
+    rows = await scope.fetch(_UNREAD, chat.id, *read, *up_to, limit)
+    return [row["wa_message_id"] for row in rows]

@@ -8,6 +8,7 @@ on the channel does not open, and is passed over: a number from nowhere would ca
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -22,6 +23,8 @@ from redis.asyncio.client import PubSub
 
 from clarin_core.domain.ids import AccountId, UserId
 from clarin_core.ports.event_publisher import (
+    Announcement,
+    Aside,
     EventPublisher,
     Heed,
     Hint,
@@ -33,6 +36,7 @@ from clarin_redis.link import CONNECT_S, RedisLink
 from clarin_redis.realm import Realm
 
 _WAITING_MAX = 10_000
+_ASIDES_MAX = 1_000
 _LISTEN_S = 1.0
 _SILENCE_S = 3.0
 _AGAIN_S = 1.0
@@ -43,6 +47,7 @@ class _Message(Struct, array_like=True):
     sender: str
     news: dict[AccountId, int]
     users: list[UserId]
+    asides: list[Aside] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,6 +65,7 @@ class RedisPublisher(EventPublisher):
         self._listeners: list[Heed] = []
         self._news: dict[AccountId, int] = {}
         self._users: set[UserId] = set()
+        self._asides = deque[Aside](maxlen=_ASIDES_MAX)
         self._due = asyncio.Event()
         self._is_whole = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,13 +87,16 @@ class RedisPublisher(EventPublisher):
         """Whether the hints of all processes arrive."""
         return self._is_whole
 
-    def announce(self, hint: News | UserChanged) -> None:
+    def announce(self, hint: Announcement) -> None:
         """Give a hint: here now, to the others with the next message."""
         self._tell(hint)
-        if isinstance(hint, UserChanged):
-            self._users.add(hint.user_id)
-        else:
-            self._news[hint.account_id] = max(hint.seq, self._news.pop(hint.account_id, 0))
+        match hint:
+            case UserChanged():
+                self._users.add(hint.user_id)
+            case Aside():
+                self._asides.append(hint)
+            case News():
+                self._news[hint.account_id] = max(hint.seq, self._news.pop(hint.account_id, 0))
         while len(self._news) + len(self._users) > _WAITING_MAX:
             self._drop_one()
         self._due.set()
@@ -117,8 +126,10 @@ class RedisPublisher(EventPublisher):
             self._due.clear()
             news, self._news = self._news, {}
             users, self._users = self._users, set()
+            asides = list(self._asides)
+            self._asides.clear()
             try:
-                message = _encode(_Message(self._me, news, list(users)))
+                message = _encode(_Message(self._me, news, list(users), asides))
                 sealed = self._realm.sealed(self._channel, message)
                 await self._link.ask(partial(self._publish, sealed))
             except Exception as error:
@@ -172,6 +183,8 @@ class RedisPublisher(EventPublisher):
             self._tell(News(account_id, seq))
         for user_id in message.users:
             self._tell(UserChanged(user_id))
+        for aside in message.asides:
+            self._tell(aside)
 
     def _opened(self, data: bytes) -> _Message | None:
         said = self._realm.opened(self._channel, data)

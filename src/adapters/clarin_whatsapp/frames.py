@@ -8,7 +8,7 @@ from enum import Enum
 
 from msgspec import Struct, msgpack
 
-from clarin_core.domain.inbound import Activity
+from clarin_core.domain.inbound import Activity, PeerSeen
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.ports.messaging import Heard, Outgoing, SentAs
@@ -69,6 +69,10 @@ class Fetch(Struct, frozen=True, tag="fetch"):
     source: bytes
 
 
+class Contacts(Struct, frozen=True, tag="contacts"):
+    """Return whom the phone knows."""
+
+
 class PairCode(Struct, frozen=True, tag="pair_code"):
     """Return a code to be typed, as bytes."""
 
@@ -79,8 +83,8 @@ class LogOut(Struct, frozen=True, tag="log_out"):
     """Unlink the device."""
 
 
-Call = Send | Edit | Revoke | React | MarkRead | Type | Fetch | PairCode | LogOut
-Result = SentAs | bytes | None
+Call = Send | Edit | Revoke | React | MarkRead | Type | Fetch | Contacts | PairCode | LogOut
+Result = SentAs | list[PeerSeen] | bytes | None
 
 
 class Failure(Enum):

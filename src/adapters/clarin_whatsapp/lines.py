@@ -1,14 +1,17 @@
 """What a simulated WhatsApp keeps for a linked device, and the chance that rules it all."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from clarin_core.domain.inbound import Inbound
 from clarin_core.ports.messaging import Heard
 from clarin_core.ports.small import Clock
 from clarin_whatsapp.manner import Fate, Manner
+
+T = TypeVar("T")
 
 
 class Chance:
@@ -34,6 +37,14 @@ class Chance:
         if self.happens(self.manner.doubtful):
             return self._random.choice([Fate.LOST, Fate.UNANSWERED])
         return Fate.DONE
+
+    def between(self, least: float, most: float) -> float:
+        """Return some number."""
+        return self._random.uniform(least, most)
+
+    def one_of(self, things: Sequence[T]) -> T:
+        """Choose one."""
+        return self._random.choice(things)
 
     def number(self) -> int:
         """Return the next one."""
@@ -95,6 +106,11 @@ class Line:
     def acknowledge(self, number: int) -> None:
         """Tell this never again."""
         self.unacknowledged.pop(number, None)
+
+    def forget(self, kept_max: int) -> None:
+        """Tell no more than so much that was not acknowledged, the latest."""
+        while len(self.unacknowledged) > kept_max:
+            del self.unacknowledged[next(iter(self.unacknowledged))]
 
     def _mail(self, heard: Heard) -> Mail:
         return Mail(self._clock() + self._chance.delay(), self._chance.number(), heard)

@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 
 from clarin_core.domain.devices import DeviceKey
-from clarin_core.domain.inbound import Activity
+from clarin_core.domain.inbound import Activity, PeerSeen
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.ports.messaging import (
@@ -45,6 +45,10 @@ HOST = (sys.executable, "-m", "clarin_whatsapp.host")
 _CALL_S = 80.0  # The library itself gives up after 75.
 _GRACE_S = 10.0
 
+_INHERITED = frozenset({
+    "HOME", "HTTPS_PROXY", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "NO_PROXY", "PATH", "PYTHONPATH",
+    "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "VIRTUAL_ENV", "https_proxy", "no_proxy",
+})  # fmt: skip
 _DIED = SessionStep(step=Step.DISCONNECTED, reason="the device's process ended")
 _ENDS = LAST_STEPS | {Step.DISCONNECTED}
 _ERRORS = {
@@ -101,7 +105,7 @@ class NeonizeMessaging(Messaging):
             pass_fds=[descriptor],
             stdin=DEVNULL,
             stdout=DEVNULL,
-            env={**os.environ, "NEONIZE_BOT_TAG": "off"},  # We are no bot, whatever it believes.
+            env=_environment(),
         )
 
     async def _end(self, process: Process) -> None:
@@ -184,6 +188,12 @@ class NeonizeSession(Session):
         assert isinstance(content, bytes)
         return content
 
+    async def contacts(self) -> list[PeerSeen]:
+        """Return whom the phone knows, as far as the library was told."""
+        people = await self._ask(frames.Contacts())
+        assert isinstance(people, list)
+        return people
+
     async def pair_code(self, phone: PhoneNumber) -> str:
         """Return a code to be typed; raises NotSent before the first code to be scanned."""
         code = await self._ask(frames.PairCode(phone))
@@ -241,6 +251,12 @@ class NeonizeSession(Session):
             self._heard.put_nowait(heard)
         for number in filter(self._is_awaited, self._answers):
             self._answers[number].set_exception(OutcomeUnknown("the device's process ended"))
+
+
+def _environment() -> dict[str, str]:
+    """Return what a host may know: nothing secret, and that we are no bot."""
+    known = {name: value for name, value in os.environ.items() if name in _INHERITED}
+    return known | {"NEONIZE_BOT_TAG": "off"}
 
 
 async def _nothing() -> None:

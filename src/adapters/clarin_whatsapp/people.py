@@ -23,16 +23,9 @@ from clarin_core.domain.inbound import (
     VoteSeen,
 )
 from clarin_core.domain.jid import Identity, IdentityKind
-from clarin_core.domain.messages import (
-    Card,
-    Location,
-    MessageKind,
-    MessageStatus,
-    Poll,
-    Quoted,
-    option_digest,
-)
+from clarin_core.domain.messages import Card, Location, MessageKind, MessageStatus, Poll, Quoted
 from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.replies import option_digest
 from clarin_core.ports.messaging import Refused
 from clarin_core.ports.small import Clock
 from clarin_whatsapp.lines import Chance, Line
@@ -123,6 +116,12 @@ class Person:
         """How often each text arrived, under whatever ids."""
         return Counter(message.body for message in self.messages)
 
+    @property
+    def acquaintances(self) -> list[PeerSeen]:
+        """What the phone knows of those it has talked with."""
+        people = self._correspondents()
+        return [PeerSeen(chat=one.peer, push_name=one.name) for one in people if one.name]
+
     def goes_offline(self) -> None:
         """Let what is sent from now on wait."""
         self._is_online = False
@@ -212,9 +211,8 @@ class Person:
         self.is_revealed = True
         self._introduce()
 
-    def link(self, line: Line) -> None:
-        """Have another device, and tell it of what was before."""
-        self.lines.append(line)
+    def tell_past(self, line: Line) -> None:
+        """Tell a new device of what was said before it was there."""
         letters = [one for one in self._bags.letters.values() if self in (one.sender, one.to)]
         for letter in letters:
             line.post(replace(letter.seen_by(self), is_history=True))

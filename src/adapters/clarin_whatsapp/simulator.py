@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from typing import TypeVar
 
 from clarin_core.domain.devices import DeviceKey
-from clarin_core.domain.inbound import Activity, Inbound, MediaOffer
+from clarin_core.domain.inbound import Activity, Inbound, MediaOffer, PeerSeen
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.messages import MessageKind
 from clarin_core.domain.phone import PhoneNumber
@@ -61,7 +61,9 @@ class SimulatedMessaging(Messaging):
         return True
 
     @asynccontextmanager
-    async def session(self, key: DeviceKey, *, jid: str | None) -> AsyncIterator[Session]:
+    async def session(
+        self, key: DeviceKey, *, jid: str | None
+    ) -> AsyncIterator["SimulatedSession"]:
         """Open a device."""
         session = SimulatedSession(self._world)
         session.open(jid)
@@ -83,6 +85,7 @@ class SimulatedSession(Session):
         self._line: Line | None = None
         self._coming: list[Mail] = []
         self._codes: list[str] = []
+        self._scannable: list[str] = []
         self._is_up = False
         self._is_over = False
         self._stirred = asyncio.Event()
@@ -161,12 +164,16 @@ class SimulatedSession(Session):
         """Return the bytes of a file."""
         return await self._attempt(lambda *_: self._file(source))
 
+    async def contacts(self) -> list[PeerSeen]:
+        """Return whom the phone has talked with."""
+        return self._world.owner(self._connected()).acquaintances
+
     async def pair_code(self, phone: PhoneNumber) -> str:
         """Return a code to be typed; raises NotSent unless codes are shown."""
         if not self._codes:
             raise NotSent("the device is not being paired")
         code = self._world.chance.name()[-8:]
-        self._show(code)
+        self._show(code, phone)
         return code
 
     async def log_out(self) -> None:
@@ -182,16 +189,16 @@ class SimulatedSession(Session):
             since += time
         self._tell(_NOBODY_CAME, after=since)
 
-    def _show(self, code: str) -> None:
+    def _show(self, code: str, phone: PhoneNumber | None = None) -> None:
         self._codes.append(code)
-        self._world.show(code, self._paired)
+        self._world.show(code, self._paired, phone)
 
-    def _hide_codes(self) -> None:
-        while self._codes:
-            self._world.hide(self._codes.pop())
+    def _hide(self, codes: list[str]) -> None:
+        for code in codes:
+            self._world.hide(code)
 
     def _paired(self, paired: Paired) -> None:
-        self._hide_codes()
+        self._hide(self._codes)
         self._drop()
         self._tell(paired)
         self._take_over(self._world.lines[paired.jid])
@@ -215,7 +222,7 @@ class SimulatedSession(Session):
 
     def _let_go(self) -> None:
         self._is_up, self._is_over = False, True
-        self._hide_codes()
+        self._hide(self._codes)
         if self._line is not None and self._line.ears is self:
             self._line.ears = None
         self._stirred.set()
@@ -242,8 +249,9 @@ class SimulatedSession(Session):
         elif heard == _NOBODY_CAME:
             self._let_go()
         elif isinstance(heard, CodeShown):
-            self._hide_codes()
+            self._hide(self._scannable)
             self._show(heard.code)
+            self._scannable = [heard.code]
         elif isinstance(heard, Inbound) and self._breaks():
             self.break_off()
             return False

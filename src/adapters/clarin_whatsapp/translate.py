@@ -192,6 +192,16 @@ def _seen_peer(
         yield PeerSeen(chat=Peer(identity=known, other=alternative), push_name=push_name)
 
 
+def people(contacts: "Iterable[Proto]") -> Iterator[PeerSeen]:
+    """Return those of an address book that have a name, be it one that they gave themselves."""
+    for one in contacts:
+        known = identity(_address(one.JID))
+        name = text(one.Info.FullName) or text(one.Info.FirstName) or text(one.Info.BusinessName)
+        push_name = text(one.Info.PushName)
+        if known and (name or push_name):
+            yield PeerSeen(chat=Peer(identity=known), name=name, push_name=push_name)
+
+
 def _past_chat(talk: "Proto") -> Peer | None:
     known = identity(talk.ID)
     if known is None:

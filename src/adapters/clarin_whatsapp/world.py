@@ -8,7 +8,9 @@ twice or in another order, as `Manner` says.
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from hashlib import sha256
 from itertools import count
+from typing import NamedTuple
 
 from clarin_core.domain.jid import Identity, Jid, JidServer
 from clarin_core.domain.phone import PhoneNumber, digits
@@ -19,6 +21,13 @@ from clarin_whatsapp.manner import CALM, Fate, Manner
 from clarin_whatsapp.people import Letter, Mailbags, Person
 
 Sleep = Callable[[float], Awaitable[None]]
+
+
+class _Shown(NamedTuple):
+    """A code that may be scanned; one that is to be typed counts on one phone only."""
+
+    scanned: Callable[[Paired], None]
+    phone: PhoneNumber | None
 
 
 class World:
@@ -48,14 +57,13 @@ class World:
         self.is_reachable = True
         self.is_outdated = False
         self._bags = Mailbags(chance=self.chance, clock=clock)
-        self._codes: dict[str, Callable[[Paired], None]] = {}
+        self._codes: dict[str, _Shown] = {}
         self._owners: dict[str, Person] = {}
         self._companions = count(1)
 
     def person(self, phone: str, name: str = "") -> Person:
         """Return somebody new, with that phone."""
-        lid = f"9{self.chance.number():014}"
-        person = Person(PhoneNumber(phone), lid, name, bags=self._bags)
+        person = Person(PhoneNumber(phone), _lid(phone), name, bags=self._bags)
         self.people |= dict.fromkeys(person.identities, person)
         return person
 
@@ -82,14 +90,21 @@ class World:
     def link(self, person: Person) -> str:
         """Link a device without any ado; return its full address."""
         jid = str(Jid(digits(person.phone), JidServer.PERSON, next(self._companions)))
-        line = self.lines[jid] = Line(jid, chance=self.chance, clock=self.clock)
-        self._owners[jid] = person
-        person.link(line)
+        person.tell_past(self.admit(jid, person))
         return jid
 
-    def show(self, code: str, scanned: Callable[[Paired], None]) -> None:
-        """Let a code link a phone until it is hidden."""
-        self._codes[code] = scanned
+    def admit(self, jid: str, person: Person) -> Line:
+        """Have a device linked that knows all that was said so far."""
+        line = self.lines[jid] = Line(jid, chance=self.chance, clock=self.clock)
+        self._owners[jid] = person
+        person.lines.append(line)
+        return line
+
+    def show(
+        self, code: str, scanned: Callable[[Paired], None], phone: PhoneNumber | None = None
+    ) -> None:
+        """Let a code link a phone until it is hidden: any one, or the one that is to type it."""
+        self._codes[code] = _Shown(scanned, phone)
 
     def hide(self, code: str) -> None:
         """Let a code link nobody any more."""
@@ -97,8 +112,11 @@ class World:
 
     def scan(self, code: str, person: Person) -> None:
         """Scan or type a code with a phone; raises LookupError for one that does not count."""
-        scanned = self._codes.pop(code)
-        scanned(Paired(jid=self.link(person), phone=person.phone))
+        shown = self._codes[code]
+        if shown.phone not in (None, person.phone):
+            raise LookupError(code)
+        del self._codes[code]
+        shown.scanned(Paired(jid=self.link(person), phone=person.phone))
 
     def break_off(self, jid: str) -> None:
         """Let a device lose its connection for a while."""
@@ -108,7 +126,7 @@ class World:
     def unlink(self, jid: str) -> None:
         """Let the phone throw a device out."""
         line = self.lines.pop(jid)
-        self.owner(line).lines.remove(line)
+        self._owners.pop(jid).lines.remove(line)
         self._end(line, SessionStep(step=Step.LOGGED_OUT, reason="the phone unlinked the device"))
 
     def ban(self, jid: str, time: timedelta) -> None:
@@ -130,6 +148,11 @@ class World:
     def _end(self, line: Line, step: SessionStep) -> None:
         if line.ears is not None:
             line.ears.end(step)
+
+
+def _lid(phone: str) -> str:
+    """Return a linked id that tells nothing of the phone, and is the same in every run."""
+    return f"9{int.from_bytes(sha256(phone.encode()).digest()[:6]) % 10**14:014}"
 
 
 OUTDATED = SessionStep(step=Step.OUTDATED, reason="the device is too old")

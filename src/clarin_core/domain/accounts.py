@@ -7,7 +7,7 @@ from typing import Annotated
 from zoneinfo import available_timezones
 
 import phonenumbers
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from clarin_core.domain.actor import Role
 from clarin_core.domain.command import VERBATIM, Change, Command, Email, Name
@@ -30,8 +30,15 @@ class Plan(Enum):
     ENTERPRISE = "enterprise"
 
 
+class ResendUnknown(Enum):
+    """How often a message is sent again by itself of which nobody knows whether it was sent."""
+
+    NEVER = "never"
+    ONCE = "once"
+
+
 class Account(Entity, kw_only=True, omit_defaults=True):
-    """A tenant."""
+    """A tenant; `leads_from_chats` is whether a first message opens a lead (CH19)."""
 
     id: AccountId
     name: str
@@ -41,6 +48,8 @@ class Account(Entity, kw_only=True, omit_defaults=True):
     is_active: bool
     default_region: str
     timezone: str
+    resend_unknown: ResendUnknown = ResendUnknown.NEVER
+    leads_from_chats: bool = field(default_factory=lambda: True)  # A factory: always shown.
 
 
 class User(Entity, kw_only=True, omit_defaults=True):
@@ -134,6 +143,8 @@ class AccountChange(Change, frozen=True, kw_only=True):
     name: Name | UnsetType = UNSET
     default_region: Region | UnsetType = UNSET
     timezone: TimeZone | UnsetType = UNSET
+    resend_unknown: ResendUnknown | UnsetType = UNSET
+    leads_from_chats: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Check region and time zone against the installed lists."""

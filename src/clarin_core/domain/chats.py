@@ -5,21 +5,26 @@ inbound ones after the place up to which somebody has read (CH7). Both are kept 
 because the inbox lists thousands, and are right whatever the order in which messages came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clarin_core.domain.command import Change, Command, Name, Phone
+from clarin_core.domain.contacts import ContactView
 from clarin_core.domain.entity import Perishable
 from clarin_core.domain.ids import ChatId, ContactId, DeviceId, MessageId, TagId, UserId
 from clarin_core.domain.jid import Identity
+from clarin_core.domain.leads import LeadView, TagsMode
 from clarin_core.domain.messages import Body, Message, Place, newest
 from clarin_core.domain.paging import PageQuery, SearchText
 
 DeviceIds = Annotated[frozenset[DeviceId], Meta(min_length=1, max_length=100)]
 ChatTagIds = Annotated[frozenset[TagId], Meta(min_length=1, max_length=100)]
+
+LEADS_SHOWN_MAX = 50
+_NOTHING = {"last_message": None, "last_message_at": None, "last_message_id": None}
 
 
 class ChatDraft(Struct, kw_only=True, omit_defaults=True):
@@ -92,18 +97,16 @@ class Chat(ChatDraft, Perishable, kw_only=True, omit_defaults=True):
 
     def show(self, latest: Message | None, unread: int, *, at: datetime) -> tuple[str, ...]:
         """Show this message, the greatest there is now, and so many unread ones."""
-        gone = {"last_message": None, "last_message_at": None, "last_message_id": None}
-        shown = gone if latest is None else _preview(latest)
+        shown = _NOTHING if latest is None else _preview(latest)
         return self.alter(shown | {"unread_count": unread}, at=at)
 
-    def clear(self, at: datetime) -> None:
-        """Be deleted, and have nothing to show when it comes back."""
-        last = self.last_place
-        hidden = max(filter(None, (last, self.cleared_up_to)), default=None)
-        read = max(filter(None, (last, self.read_up_to)), default=None)
+    def clear(self, end: Place | None, *, at: datetime) -> None:
+        """Be deleted, and come back like a new one: with nothing up to `end`, its last message."""
+        hidden = max(filter(None, (end, self.cleared_up_to)), default=None)
+        read = max(filter(None, (end, self.read_up_to)), default=None)
         values = {"cleared_up_to": hidden, "read_up_to": read, "unread_count": 0}
-        gone = {"last_message": None, "last_message_at": None, "last_message_id": None}
-        self.alter(values | gone | {"deleted_at": at, "is_pinned": False}, at=at)
+        place = {"deleted_at": at, "is_pinned": False, "is_archived": False}
+        self.alter(values | _NOTHING | place, at=at)
 
     def _shown(self, latest: Message | None) -> dict[str, object]:
         if latest is None or (self.last_place is not None and latest.place < self.last_place):
@@ -121,6 +124,16 @@ class ChatView(Chat, kw_only=True, omit_defaults=True):
     avatar_url: str | None = None
     tags: list[str]
     tag_ids: list[TagId]
+
+
+class ChatDetail(ChatView, kw_only=True, omit_defaults=True):
+    """A chat by itself: also with its live contact, and with that one's newest live leads.
+
+    All of them, should there be more than `LEADS_SHOWN_MAX`, are in the list of leads.
+    """
+
+    contact: ContactView | None = None
+    leads: list[LeadView]
 
 
 class NewChat(Command, frozen=True, kw_only=True):
@@ -155,6 +168,7 @@ class ChatQuery(PageQuery, frozen=True, kw_only=True):
 
     device_ids: DeviceIds | UnsetType = UNSET
     tag_ids: ChatTagIds | UnsetType = UNSET
+    tags_mode: TagsMode = TagsMode.ANY
     unread_only: bool = False
     archived: bool = False
     assigned_to: UserId | UnsetType = UNSET
@@ -165,6 +179,11 @@ class ChatIds(Command, frozen=True, kw_only=True):
     """Some chats; doubles count once."""
 
     ids: Annotated[frozenset[ChatId], Meta(min_length=1, max_length=500)]
+
+
+def jids_of(chats: Iterable[Chat]) -> dict[ChatId, str]:
+    """Return the addresses of some chats."""
+    return {chat.id: chat.identity.jid for chat in chats}
 
 
 def _preview(message: Message) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,6 +15,8 @@ from clarin_core.domain.paging import PageQuery, SearchText
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.errors import Invalid
 
+MERGED_MAX = 50
+DUPLICATES_SHOWN_MAX = MERGED_MAX + 1
 _NOTES_MAX = 10_000
 _ABSORBED = (
     "phone", "name", "last_name", "short_name", "custom_name", "push_name", "avatar_url", "email",
@@ -157,11 +160,34 @@ class ContactQuery(PageQuery, frozen=True, kw_only=True):
     tag_ids: Annotated[frozenset[TagId], Meta(min_length=1, max_length=100)] | UnsetType = UNSET
 
 
+class DuplicateReason(Enum):
+    """What some contacts share; of phones, whatever variant each has (PH6)."""
+
+    EMAIL = "email"
+    PHONE = "phone"
+
+
+class DuplicateGroup(Struct, kw_only=True):
+    """Live contacts that may be one person, the oldest first (CT5).
+
+    `count` tells how many they are; the oldest are shown, as many as one merge takes.
+    """
+
+    reason: DuplicateReason
+    value: str
+    count: int
+    contacts: list[ContactView]
+
+
+class DuplicateQuery(PageQuery, frozen=True, kw_only=True):
+    """Groups of live contacts that share something, the one of the oldest contact first."""
+
+
 class ContactMerge(Command, frozen=True, kw_only=True):
     """Contacts that are one person, and which of them stays."""
 
     keep_id: ContactId
-    merge_ids: Annotated[frozenset[ContactId], Meta(min_length=1, max_length=50)]
+    merge_ids: Annotated[frozenset[ContactId], Meta(min_length=1, max_length=MERGED_MAX)]
 
     def __post_init__(self) -> None:
         """Raise Invalid for one that is to be merged into itself."""
@@ -174,3 +200,8 @@ class ContactIds(Command, frozen=True, kw_only=True):
     """Some contacts; doubles count once."""
 
     ids: Annotated[frozenset[ContactId], Meta(min_length=1, max_length=500)]
+
+
+def email_key(email: str) -> str:
+    """Return what two spellings of an e-mail address share: the case of ASCII letters is none."""
+    return email.encode().lower().decode()

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from clarin_core.domain.command import Change, Command
+from clarin_core.domain.command import Change, Command, Phone
 from clarin_core.domain.entity import Entity
 from clarin_core.domain.ids import AccountId, DeviceId
 from clarin_core.domain.paging import PageQuery
@@ -48,20 +48,26 @@ class Device(Entity, kw_only=True, omit_defaults=True):
     reason: str | None = None
     last_seen_at: datetime | None = None
     restricted_until: datetime | None = None
+    pairing_phone: PhoneNumber | None = None
+    is_leaving: bool = False
+    wants_contacts: bool = False
 
-    def connect(self, at: datetime) -> tuple[str, ...]:
+    def connect(self, at: datetime, *, phone: PhoneNumber | None = None) -> tuple[str, ...]:
         """Want it connected; nothing changes where it is or becomes so (section 6).
 
-        A device that was logged out is paired anew.
+        A device that was logged out is paired anew: by a code to be scanned, with a `phone` also
+        by one to be typed there.
         """
-        values: dict[str, object] = {"is_wanted": True}
+        values: dict[str, object] = {
+            "is_wanted": True, "is_leaving": False, "pairing_phone": phone,
+        }  # fmt: skip
         if self.status not in _UP:
             values |= {"status": DeviceStatus.CONNECTING, "reason": None}
         return self.alter(values, at=at)
 
     def disconnect(self, at: datetime) -> tuple[str, ...]:
         """Want it no longer; what it was told by WhatsApp stays."""
-        values: dict[str, object] = {"is_wanted": False}
+        values: dict[str, object] = {"is_wanted": False, "pairing_phone": None}
         if self.status in _UP:
             values |= {"status": DeviceStatus.DISCONNECTED, "reason": None}
         return self.alter(values, at=at)
@@ -74,10 +80,20 @@ class Device(Entity, kw_only=True, omit_defaults=True):
         if status is DeviceStatus.CONNECTED:
             values |= {"last_seen_at": at, "restricted_until": None}
         if status is DeviceStatus.LOGGED_OUT:
-            values |= {"jid": None}
+            values |= {"jid": None, "is_leaving": False}
         if status in _NEEDS_A_PERSON:
             values |= {"is_wanted": False}
         return self.alter(values, at=at)
+
+    def leave(self, at: datetime) -> tuple[str, ...]:
+        """Want it unlinked from its phone; raises Conflict unless it is connected."""
+        self.require_connected()
+        return self.alter({"is_wanted": False, "is_leaving": True}, at=at)
+
+    def ask_for_contacts(self, at: datetime) -> tuple[str, ...]:
+        """Want the names in its phone; raises Conflict unless it is connected."""
+        self.require_connected()
+        return self.alter({"wants_contacts": True}, at=at)
 
     def ban(self, time: timedelta, *, reason: str, at: datetime) -> tuple[str, ...]:
         """Be shut out for a time."""
@@ -86,7 +102,8 @@ class Device(Entity, kw_only=True, omit_defaults=True):
 
     def pair(self, jid: str, phone: PhoneNumber, *, at: datetime) -> tuple[str, ...]:
         """Belong to a phone from now on."""
-        return self.alter({"jid": jid, "phone": phone}, at=at)
+        values = {"jid": jid, "phone": phone, "pairing_phone": None}
+        return self.alter(values, at=at)
 
     def require_connected(self) -> None:
         """Raise Conflict `device_not_connected`."""
@@ -104,6 +121,12 @@ class DeviceChange(Change, frozen=True, kw_only=True):
     """A partial update of a device."""
 
     name: DeviceName | UnsetType = UNSET
+
+
+class PhonePairing(Command, frozen=True, kw_only=True):
+    """The phone on which a code is to be typed."""
+
+    phone: Phone
 
 
 class DeviceQuery(PageQuery, frozen=True, kw_only=True):

@@ -23,18 +23,21 @@ from clarin_core.domain.inbound import (
 )
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.messages import (
+    UNSETTLED,
     Direction,
     Mark,
     Message,
     MessageDraft,
     MessageKind,
     MessageStatus,
-    Reaction,
-    Vote,
     clamped,
 )
+from clarin_core.domain.replies import Reaction, Vote
 
 Key = tuple[ChatId, str]
+
+_AT_SEA = (*UNSETTLED, MessageStatus.QUEUED, MessageStatus.FAILED)
+"""What an own message is until WhatsApp has it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class Talk:
     marks: dict[Key, Mark]
     unsettled: list[Message]
     fresh: dict[Key, Message] = field(default_factory=dict)
+    disowned: list[Message] = field(default_factory=list)
     settled: dict[MessageId, Message] = field(default_factory=dict)
     risen: dict[MessageId, Message] = field(default_factory=dict)
     edited: dict[MessageId, Message] = field(default_factory=dict)
@@ -110,7 +114,9 @@ class Talk:
             if not isinstance(event, MessageSeen):
                 continue
             key = self.key(event, event.wa_message_id)
-            if key in self.messages:
+            if key in self.messages and self._was_wrong(key, event):
+                found[key] = event
+            elif key in self.messages:
                 self._repeat(key, event)
             elif not (event.is_from_me and self._adopt(key, event)):
                 best = found.get(key)
@@ -142,8 +148,13 @@ class Talk:
                 pass
 
     def _repeat(self, key: Key, event: MessageSeen) -> None:
-        """Replace a placeholder by the copy that can be read; another repetition is nothing."""
+        """Replace a placeholder by the copy that can be read, and take an echo for what it is.
+
+        Another repetition is nothing.
+        """
         message = self.messages[key]
+        if event.is_from_me and (message.is_guess or message.status in _AT_SEA):
+            self._settle(key, message, event)
         is_placeholder = message.kind is MessageKind.UNKNOWN and message.raw is None
         if not is_placeholder or event.is_placeholder or key in self.fresh:
             return
@@ -162,11 +173,50 @@ class Talk:
         if ours is None:
             return False
         self.unsettled.remove(ours)
-        ours.settle(event.wa_message_id, draft.sent_at, at=self.at)
-        self.settled[ours.id] = self.messages[key] = ours
-        self._read(ours)
-        self._bring_in(key, ours)
+        self._settle(key, ours, event)
         return True
+
+    def _settle(self, key: Key, ours: Message, event: MessageSeen) -> None:
+        ours.settle(event.wa_message_id, clamped(event.sent_at, now=self.at), at=self.at)
+        self.settled[ours.id] = self.messages[key] = ours
+        self._show_again(ours)
+        self._bring_in(key, ours)
+
+    def _was_wrong(self, key: Key, event: MessageSeen) -> bool:
+        """Say whether a message that a receipt had settled is another one than its echo.
+
+        Then nobody knows of ours again, and what was said is said of the other one.
+        """
+        ours = self.messages[key]
+        if not ours.is_guess or ours.says_the_same(self.draft(event)):
+            return False
+        self.marks[key] = ours.mark
+        ours.disown(MessageStatus.UNKNOWN, at=self.at)
+        self.disowned.append(ours)
+        self.unsettled.append(ours)
+        self.settled.pop(ours.id, None)
+        self.risen[ours.id] = ours
+        self._show_again(ours)
+        del self.messages[key]
+        return True
+
+    def _guess(self, key: Key, event: ReceiptSeen) -> Message | None:
+        """Return the only message of the chat that a receipt of a stranger may be about.
+
+        It may be of one that is just being sent: then its answer will tell.
+        """
+        found = [one for one in self.unsettled if one.chat_id == key[0]]
+        if event.is_own or len(found) != 1 or event.at < found[0].created_at:
+            return None
+        (ours,) = found
+        if ours.status is not MessageStatus.UNKNOWN:
+            return None
+        self.unsettled.remove(ours)
+        ours.guess(key[1], at=self.at)
+        self.settled[ours.id] = self.messages[key] = ours
+        self._show_again(ours)
+        self._bring_in(key, ours)
+        return ours
 
     def _bring_in(self, key: Key, message: Message) -> None:
         mark = self.marks.pop(key, None)
@@ -177,7 +227,7 @@ class Talk:
             self._read(message)
 
     def _receipt(self, key: Key, event: ReceiptSeen) -> None:
-        message = self.messages.get(key)
+        message = self.messages.get(key) or self._guess(key, event)
         if message is None:
             mark = self._mark(key)
             mark.is_read = mark.is_read or event.is_own

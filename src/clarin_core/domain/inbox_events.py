@@ -1,12 +1,20 @@
-"""What happened in the inbox: to devices, chats and messages."""
+"""What happened in the inbox: to devices, chats and messages.
+
+Whoever tells what a message says tells of its file, too: `file` or `files`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import field
 
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.devices import Device, PairingCode
 from clarin_core.domain.event_base import DomainEvent
 from clarin_core.domain.ids import ChatId, DeviceId, MessageId, QuickReplyId
-from clarin_core.domain.media import Media
-from clarin_core.domain.messages import Message, Reaction, Vote
+from clarin_core.domain.media import Attachment, Media
+from clarin_core.domain.messages import Message
 from clarin_core.domain.quick_replies import QuickReply
+from clarin_core.domain.replies import PollCount, Reaction, Sender, Vote
 from clarin_core.domain.tags import TagLink
 
 
@@ -33,6 +41,13 @@ class DeviceCodeShown(DomainEvent, frozen=True, kw_only=True, tag="device.code_s
     """A code that links a phone while it is fresh: for administrators only."""
 
     code: PairingCode
+
+
+class ContactsSynced(DomainEvent, frozen=True, kw_only=True, tag="device.contacts_synced"):
+    """The names of so many people in a device's phone are known now."""
+
+    device_id: DeviceId
+    count: int
 
 
 class ChatOpened(DomainEvent, frozen=True, kw_only=True, tag="chat.opened"):
@@ -79,6 +94,7 @@ class MessageReceived(DomainEvent, frozen=True, kw_only=True, tag="message.recei
 
     chats: list[Chat]
     messages: list[Message]
+    files: list[Attachment] = field(default_factory=list)
 
 
 class MessageQueued(DomainEvent, frozen=True, kw_only=True, tag="message.queued"):
@@ -86,24 +102,28 @@ class MessageQueued(DomainEvent, frozen=True, kw_only=True, tag="message.queued"
 
     chat: Chat
     message: Message
+    file: Attachment | None = None
 
 
 class MessageSent(DomainEvent, frozen=True, kw_only=True, tag="message.sent"):
     """A message that WhatsApp has."""
 
     message: Message
+    file: Attachment | None = None
 
 
 class MessageStatusChanged(DomainEvent, frozen=True, kw_only=True, tag="message.status_changed"):
-    """Messages that came further, or came to nothing."""
+    """Messages that came further, or came to nothing; `jids` are the addresses of their chats."""
 
     messages: list[Message]
+    jids: dict[ChatId, str] = field(default_factory=dict)
 
 
 class MessageEdited(DomainEvent, frozen=True, kw_only=True, tag="message.edited"):
     """Messages that say something else."""
 
     messages: list[Message]
+    files: list[Attachment] = field(default_factory=list)
 
 
 class MessageRevoked(DomainEvent, frozen=True, kw_only=True, tag="message.revoked"):
@@ -113,15 +133,17 @@ class MessageRevoked(DomainEvent, frozen=True, kw_only=True, tag="message.revoke
 
 
 class ReactionChanged(DomainEvent, frozen=True, kw_only=True, tag="reaction.changed"):
-    """Reactions as they are now; an empty emoji took one back."""
+    """Reactions as they are now; an empty emoji took one back. `senders` are who spoke."""
 
     reactions: list[Reaction]
+    senders: list[Sender] = field(default_factory=list)
 
 
 class PollVoted(DomainEvent, frozen=True, kw_only=True, tag="poll.voted"):
-    """Votes as they are now."""
+    """Votes as they are now, and what their polls add up to, as far as these are there."""
 
     votes: list[Vote]
+    polls: list[PollCount] = field(default_factory=list)
 
 
 class MediaChanged(DomainEvent, frozen=True, kw_only=True, tag="media.changed"):
@@ -149,9 +171,16 @@ class QuickReplyDeleted(DomainEvent, frozen=True, kw_only=True, tag="quick_reply
 
 
 InboxEvent = (
-    DeviceCreated | DeviceUpdated | DeviceDeleted | DeviceCodeShown
+    DeviceCreated | DeviceUpdated | DeviceDeleted | DeviceCodeShown | ContactsSynced
     | ChatOpened | ChatUpdated | ChatDeleted | ChatTagged | ChatUntagged | ChatUnited
     | MessageReceived | MessageQueued | MessageSent | MessageStatusChanged
     | MessageEdited | MessageRevoked | ReactionChanged | PollVoted | MediaChanged
     | QuickReplyCreated | QuickReplyUpdated | QuickReplyDeleted
 )  # fmt: skip
+
+
+def status_changed(messages: Sequence[Message], chats: Iterable[Chat]) -> MessageStatusChanged:
+    """Return the event of messages that came further, or came to nothing, in some chats."""
+    jids = {chat.id: chat.identity.jid for chat in chats}
+    named = {one.chat_id: jids[one.chat_id] for one in messages if one.chat_id in jids}
+    return MessageStatusChanged(messages=list(messages), jids=named)

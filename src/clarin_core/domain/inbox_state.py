@@ -31,8 +31,9 @@ from clarin_core.domain.inbox_events import (
     ReactionChanged,
 )
 from clarin_core.domain.media import Media
-from clarin_core.domain.messages import ByWhom, Message, Reaction, Reply, Vote, counting
+from clarin_core.domain.messages import Message
 from clarin_core.domain.quick_replies import QuickReply
+from clarin_core.domain.replies import ByWhom, Reaction, Reply, Vote, counting
 from clarin_core.domain.tags import TagLink
 
 

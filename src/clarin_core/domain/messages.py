@@ -6,23 +6,23 @@ wins, a revocation stays. What it says of a message that is not there yet is kep
 which obeys the same rules, and is brought in when the message comes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from hashlib import sha256
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clarin_core.domain.entity import Living
 from clarin_core.domain.ids import ChatId, DeviceId, MediaId, MessageId, UserId
 from clarin_core.domain.jid import Identity
+from clarin_core.domain.media import Attachment
 from clarin_core.domain.paging import PageQuery, SearchText
+from clarin_core.domain.replies import PollResult, Reaction
 from clarin_core.errors import Conflict
 
 BODY_MAX = 65_536
 PREVIEW_MAX = 200
-QUOTE_MAX = 1_000
 AHEAD_MAX = timedelta(minutes=5)
 _EDITS_KEPT = 20
 
@@ -77,10 +77,6 @@ _RISING = (
 )  # fmt: skip
 UNSETTLED = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 _REPEATABLE = (MessageStatus.FAILED, MessageStatus.UNKNOWN)
-
-
-ByWhom = tuple[ChatId, str, Identity]
-"""Who said something of which message, by its chat and WhatsApp's id."""
 
 
 class Place(NamedTuple):
@@ -150,6 +146,7 @@ class MessageDraft(Struct, kw_only=True, omit_defaults=True):
     revoked_at: datetime | None = None
     error: str | None = None
     actor: UserId | None = None
+    is_guess: bool = False
     raw: bytes | None = None
 
     @property
@@ -214,17 +211,35 @@ class Message(MessageDraft, Living, kw_only=True, omit_defaults=True):
             return ()
         return self.alter({"revoked_at": revoked_at}, at=at)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits to be sent."""
+        return self.status is MessageStatus.QUEUED
+
     def hand_over(self, *, at: datetime) -> None:
         """Be on the way to the wire; raises Conflict unless it waits."""
         if self.status is not MessageStatus.QUEUED:
-            raise _wrong_state(self)
+            raise wrong_state(self)
         self.alter({"status": MessageStatus.SENDING, "error": None}, at=at)
 
     def settle(self, wa_message_id: str, sent_at: datetime, *, at: datetime) -> tuple[str, ...]:
         """Be known to WhatsApp by this id."""
-        values = {"wa_message_id": wa_message_id, "sent_at": sent_at, "error": None}
+        values: dict[str, object] = {"wa_message_id": wa_message_id, "sent_at": sent_at}
+        values |= {"error": None, "is_guess": False}
         rises = _rank(self.status) < _rank(MessageStatus.SENT)
         return self.alter(values | ({"status": MessageStatus.SENT} if rises else {}), at=at)
+
+    def guess(self, wa_message_id: str, *, at: datetime) -> tuple[str, ...]:
+        """Be known to WhatsApp by this id as far as one can tell; an echo confirms it."""
+        changed = self.settle(wa_message_id, self.sent_at, at=at)
+        return (*changed, *self.alter({"is_guess": True}, at=at))
+
+    def disown(self, status: MessageStatus, *, at: datetime) -> None:
+        """Be as before it was taken for another message; whatever was said was said of that."""
+        body = self.edits[0].body if self.edits else self.body
+        own = {"wa_message_id": None, "status": status, "is_guess": False}
+        said: dict[str, object] = {"body": body, "edits": [], "edited_at": None, "revoked_at": None}
+        self.alter(own | said, at=at)
 
     def end(self, status: MessageStatus, error: str, *, at: datetime) -> None:
         """Fail, or be of unknown outcome; what was seen to arrive stays so."""
@@ -233,8 +248,8 @@ class Message(MessageDraft, Living, kw_only=True, omit_defaults=True):
 
     def queue_again(self, *, at: datetime) -> None:
         """Wait to be sent once more; raises Conflict unless it failed or is unknown."""
-        if self.status not in _REPEATABLE:
-            raise _wrong_state(self)
+        if self.status not in _REPEATABLE or self.revoked_at is not None:
+            raise wrong_state(self)
         self.alter({"status": MessageStatus.QUEUED, "error": None}, at=at)
 
 
@@ -290,63 +305,17 @@ class Mark(Struct, kw_only=True, omit_defaults=True):
         return changed
 
 
-class Reaction(Struct, frozen=True, kw_only=True):
-    """What somebody feels about a message; an empty `emoji` took it back (CH15)."""
-
-    chat_id: ChatId
-    wa_message_id: str
-    sender: Identity
-    emoji: str
-    at: datetime
-
-    @property
-    def key(self) -> ByWhom:
-        """What there is one reaction for."""
-        return self.chat_id, self.wa_message_id, self.sender
-
-    @property
-    def rank(self) -> tuple[datetime, str]:
-        """What decides which of several counts: the greatest, whatever came last."""
-        return self.at, self.emoji
-
-
-class Vote(Struct, frozen=True, kw_only=True):
-    """What somebody chose in a poll; a later vote replaces an earlier one."""
-
-    chat_id: ChatId
-    wa_message_id: str
-    voter: Identity
-    options: list[str]
-    at: datetime
-
-    @property
-    def key(self) -> ByWhom:
-        """What there is one vote for."""
-        return self.chat_id, self.wa_message_id, self.voter
-
-    @property
-    def rank(self) -> tuple[datetime, list[str]]:
-        """What decides which of several counts, as with reactions."""
-        return self.at, self.options
-
-
-class PollResult(Struct, frozen=True, kw_only=True):
-    """How often an option was chosen."""
-
-    option: str
-    votes: int
-
-
 SAID = ("body", "quoted", "media_id", "location", "cards", "poll", "edits")
 """The fields of what a message says."""
 
 
 class MessageView(Message, kw_only=True, omit_defaults=True):
-    """A message as it is read: with its reactions by time and, for a poll, its results.
+    """A message as it is read: with its file, its reactions by time and, for a poll, its results.
 
-    Of one that was revoked, nothing of `SAID` is shown (CH10); `raw` is shown of none.
+    Of one that was revoked, neither `SAID` nor the file is shown (CH10); `raw` is shown of none.
     """
 
+    media: Attachment | None = None
     reactions: list[Reaction] = []
     results: list[PollResult] = []
 
@@ -357,27 +326,15 @@ class MessageQuery(PageQuery, frozen=True, kw_only=True):
     search: SearchText | UnsetType = UNSET
 
 
-def option_digest(option: str) -> str:
-    """Return how a vote names an option: WhatsApp tells which one it was, and not what it says."""
-    return sha256(option.encode()).hexdigest()
-
-
 def clamped(sent_at: datetime, *, now: datetime) -> datetime:
     """Return the sender's time, ours for one that is far ahead (CH5)."""
     return now if sent_at > now + AHEAD_MAX else sent_at
 
 
-Reply = TypeVar("Reply", Reaction, Vote)
-
-
-def counting(replies: Iterable[Reply]) -> dict[ByWhom, Reply]:
-    """Return those of some reactions or votes that count, by key, in their order."""
-    kept: dict[ByWhom, Reply] = {}
-    for reply in replies:
-        if reply.key not in kept or reply.rank > kept[reply.key].rank:
-            kept.pop(reply.key, None)
-            kept[reply.key] = reply
-    return kept
+def wrong_state(message: Message) -> Conflict:
+    """Return the refusal of what a message in its state does not allow."""
+    state = message.status.value if message.revoked_at is None else "taken back"
+    return Conflict("invalid_state", f"the message is {state}", id=message.id)
 
 
 def newest(messages: Sequence[Message]) -> Message | None:
@@ -388,7 +345,3 @@ def newest(messages: Sequence[Message]) -> Message | None:
 
 def _rank(status: MessageStatus) -> int:
     return _RISING.index(status) if status in _RISING else -1
-
-
-def _wrong_state(message: Message) -> Conflict:
-    return Conflict("invalid_state", f"the message is {message.status.value}", id=message.id)

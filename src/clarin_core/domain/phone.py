@@ -41,6 +41,11 @@ _PHONE_JID = re.compile(
     r"([1-9][0-9]{6,14})(?:\.[0-9]+)?(?::[0-9]+)?@(?:s\.whatsapp\.net|c\.us)", re.IGNORECASE
 )
 _MEXICAN_MOBILE = re.compile(r"521[0-9]{10}")  # WhatsApp keeps the 1 that Mexico gave up in 2019.
+_MOBILE_DIGITS = (
+    (re.compile(r"(\+55[1-9][0-9])9([6-9][0-9]{7})"), r"\1\2"),
+    (re.compile(r"(\+54)9([0-9]{10})"), r"\1\2"),
+    (re.compile(r"(\+52)1([0-9]{10})"), r"\1\2"),
+)
 
 
 def normalize_phone(raw: str, region: str) -> PhoneNumber:
@@ -91,6 +96,17 @@ def digits_in_search(text: str) -> str | None:
     """
     folded = fold(text)
     return _NO_DIGIT.sub("", folded) if _PART_OF_PHONE.fullmatch(folded) else None
+
+
+def phone_key(phone: PhoneNumber) -> str:
+    """Return what the variants of one number share (PH6): they differ in a digit for mobiles.
+
+    Brazil put a 9 behind the area code, Argentina has one before it, and Mexico had a 1 there.
+    """
+    for variant, core in _MOBILE_DIGITS:
+        if variant.fullmatch(phone):
+            return variant.sub(core, phone)
+    return phone
 
 
 def digits(phone: PhoneNumber) -> str:

@@ -1,9 +1,22 @@
 """Who acts for which device: leases over all accounts and processes (reliability 2.7)."""
 
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from msgspec import Struct
+
 from clarin_core.domain.devices import DeviceKey, DeviceLease
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """That a device should look: something is due, or people want something else of it."""
+
+    key: DeviceKey
+    is_wanted: bool
+    wants_contacts: bool = False
+    has_errands: bool = False
+    has_files: bool = False
 
 
 class DeviceLeases(Protocol):
@@ -14,7 +27,14 @@ class DeviceLeases(Protocol):
     """
 
     async def wanted(self) -> list[DeviceKey]:
-        """Return the devices that are wanted and that nobody has, by account and id."""
+        """Return the devices that are wanted and that nobody has, by account and id.
+
+        One that is shut out waits until it may come back.
+        """
+        ...
+
+    async def calls(self, keys: Collection[DeviceKey], *, at: datetime) -> list[Call]:
+        """Return those of some devices that have something to do; one that is gone has."""
         ...
 
     async def lease(self, key: DeviceKey, owner: str, ttl: timedelta) -> DeviceLease | None:
@@ -25,10 +45,10 @@ class DeviceLeases(Protocol):
         """
         ...
 
-    async def renew(self, lease: DeviceLease, ttl: timedelta) -> bool:
-        """Let a lease last so long from now; False when it was lost or given up.
+    async def renew(self, leases: Collection[DeviceLease], ttl: timedelta) -> set[DeviceKey]:
+        """Let leases last so long from now; those left out were lost or given up.
 
-        Does not wait for what is being written under it.
+        Does not wait for what is being written under them.
         """
         ...
 

@@ -1,4 +1,7 @@
-"""Hints: that an account has news, or that a user's sign-ins changed. The log is the truth."""
+"""Hints: that an account has news, or that a user's sign-ins changed. The log is the truth.
+
+What passes, such as that somebody types, goes the same way and is in no log: `Aside`.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,18 +23,30 @@ class UserChanged(NamedTuple):
     user_id: UserId
 
 
+class Aside(NamedTuple):
+    """Something that an account's screens show for a moment: whoever missed it missed nothing.
+
+    `told` is for them to read; `speaker` names who said it, and need not hear it.
+    """
+
+    account_id: AccountId
+    speaker: str
+    told: bytes
+
+
 class Missed(NamedTuple):
     """Hints of other processes may have been lost: only a look at the logs tells."""
 
 
-Hint = News | UserChanged | Missed
+Announcement = News | UserChanged | Aside
+Hint = Announcement | Missed
 Heed = Callable[[Hint], None]
 
 
 class EventPublisher(Protocol):
     """Tells every process what a commit changed: hints, which may be lost, repeated or early."""
 
-    def announce(self, hint: News | UserChanged) -> None:
+    def announce(self, hint: Announcement) -> None:
         """Give a hint; called after the commit, never blocks, never raises."""
         ...
 

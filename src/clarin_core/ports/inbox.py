@@ -8,10 +8,19 @@ from clarin_core.domain.chats import Chat, ChatDraft
 from clarin_core.domain.devices import Device, NewDevice
 from clarin_core.domain.ids import ChatId, ContactId, DeviceId, MediaId, MessageId, QuickReplyId
 from clarin_core.domain.jid import Identity
-from clarin_core.domain.media import Media, MediaDraft
-from clarin_core.domain.messages import Mark, Message, MessageDraft, Reaction, Vote
+from clarin_core.domain.media import Attachment, Media, MediaDraft
+from clarin_core.domain.messages import (
+    Mark,
+    Message,
+    MessageDraft,
+    Place,
+)
 from clarin_core.domain.outbox import OutboxDraft, OutboxItem
 from clarin_core.domain.quick_replies import NewQuickReply, QuickReply
+from clarin_core.domain.replies import (
+    Reaction,
+    Vote,
+)
 
 WaKey = tuple[ChatId, str]
 """What names a message to WhatsApp: its id is unique in its chat only."""
@@ -60,6 +69,16 @@ class DeviceStore(Protocol):
 
     async def remove(self, device_id: DeviceId) -> None:
         """Remove a device; raises Conflict `has_chats` when it has any."""
+        ...
+
+    async def set_aside(
+        self, device_id: DeviceId, heard: Sequence[bytes], reason: str, *, at: datetime
+    ) -> None:
+        """Keep what a device heard and nobody could store; raises NotFound for the device."""
+        ...
+
+    async def take_aside(self, device_id: DeviceId, *, skip: int) -> bytes | None:
+        """Remove and return the oldest thing that was set aside, after so many older ones."""
         ...
 
 
@@ -157,6 +176,20 @@ class MessageStore(Protocol):
         """
         ...
 
+    async def ends(self, chat_ids: Collection[ChatId]) -> dict[ChatId, Place]:
+        """Return where the greatest message of each chat stands, revoked or not.
+
+        A chat without messages is left out.
+        """
+        ...
+
+    async def unread(self, chat: Chat, up_to: Place, *, limit: int) -> list[str]:
+        """Return WhatsApp's ids of a chat's unread messages up to a place, the newest first.
+
+        At most `limit`. Where it was read and cleared counts as the given chat says, as in `tally`.
+        """
+        ...
+
     async def take_marks(self, keys: Collection[WaKey]) -> dict[WaKey, Mark]:
         """Remove and return what was said of messages before they came, as far as there is."""
         ...
@@ -188,6 +221,10 @@ class MessageStore(Protocol):
         """Keep votes like reactions, of equal times the greater options."""
         ...
 
+    async def votes(self, keys: Collection[WaKey]) -> list[Vote]:
+        """Return the votes that count on some messages, those of one in the order of voters."""
+        ...
+
 
 class MediaStore(Protocol):
     """What is known of the files of one account."""
@@ -196,12 +233,40 @@ class MediaStore(Protocol):
         """Return a file, locked; raises NotFound."""
         ...
 
+    async def next(self, device_id: DeviceId, *, at: datetime) -> Media | None:
+        """Return what a device fetches next, locked: what is due for the longest, then by id."""
+        ...
+
+    async def unused(self, media_ids: Collection[MediaId]) -> list[Media]:
+        """Return those of some files that no message has, locked, by id.
+
+        Who gives one of them to a message waits, or was waited for.
+        """
+        ...
+
+    async def seen(self, media_ids: Collection[MediaId]) -> list[Attachment]:
+        """Return some files as messages show them, by id; unknown ones are left out.
+
+        They are there to be told of: they are not locked.
+        """
+        ...
+
     async def add(self, drafts: Sequence[MediaDraft], *, at: datetime) -> list[Media]:
-        """Store files, and return them in the order given, ids in that order, too."""
+        """Store files, and return them in the order given, ids in that order, too.
+
+        They are due at once. Raises NotFound for a device that is not there.
+        """
         ...
 
     async def save(self, media: Media) -> None:
-        """Store a changed file; raises NotFound."""
+        """Store a changed file; raises NotFound for it, or for a device, that is not there."""
+        ...
+
+    async def remove(self, media_id: MediaId) -> None:
+        """Forget a file; one that is not there is forgotten.
+
+        Raises Conflict `in_use` for one that a message has.
+        """
         ...
 
 
@@ -224,6 +289,10 @@ class OutboxStore(Protocol):
 
     async def at_work(self, device_id: DeviceId) -> list[OutboxItem]:
         """Return what was begun and not ended, locked, oldest first."""
+        ...
+
+    async def of_message(self, message_id: MessageId) -> list[OutboxItem]:
+        """Return what is still to be done about a message, locked, oldest first."""
         ...
 
     async def save(self, item: OutboxItem) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from clarin_core.domain.devices import DeviceKey
-from clarin_core.domain.inbound import Activity, Inbound, Presence
+from clarin_core.domain.inbound import Activity, Inbound, PeerSeen, Presence
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.media import MediaType
 from clarin_core.domain.messages import Card, Location, Poll, Quoted
@@ -160,6 +160,10 @@ class Session(Protocol):
 
     async def fetch(self, source: bytes) -> bytes:
         """Return the bytes of a file that was offered; raises Refused when they are gone."""
+        ...
+
+    async def contacts(self) -> list[PeerSeen]:
+        """Return whom the phone knows, with their names."""
         ...
 
     async def pair_code(self, phone: PhoneNumber) -> str:

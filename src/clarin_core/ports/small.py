@@ -15,6 +15,14 @@ class Clock(Protocol):
         ...
 
 
+class Pause(Protocol):
+    """Waits."""
+
+    async def __call__(self, seconds: float) -> None:
+        """Return when so much time has passed."""
+        ...
+
+
 class Random(Protocol):
     """Gives what nobody can guess."""
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
-from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
+from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.kommo import KommoLeases
@@ -85,16 +85,24 @@ class Storage(Protocol):
         """Return the imports that are uploaded or running, oldest first."""
         ...
 
+    async def unused_media(
+        self, *, before: datetime, limit: int
+    ) -> list[tuple[AccountId, MediaId]]:
+        """Return files that no message has and nothing changed since a time, by account and id."""
+        ...
+
     async def purge(
         self,
         *,
         deleted_before: datetime,
         events_before: datetime,
         answers_before: datetime,
+        marks_before: datetime,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
-        """Remove what was deleted or answered, and trim the logs, before these times.
+        """Remove what was deleted, answered or marked, and trim the logs, before these times.
 
+        A chat goes with its messages and all that was said of them; whom it was with stays.
         Of a longer log only the newest `events_kept_max` events are kept (R4).
         Ended sign-ins and used tickets go too. A log is trimmed from its beginning only.
         """

@@ -119,6 +119,10 @@ class ContactStore(Protocol):
         """
         ...
 
+    async def names(self, contact_ids: Collection[ContactId]) -> dict[ContactId, str]:
+        """Return what people see of some live contacts (CT3), as far as there is something."""
+        ...
+
     async def save(self, contacts: Sequence[Contact]) -> None:
         """Store changed contacts that this transaction got, deletion and restoring included.
 

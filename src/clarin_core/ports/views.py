@@ -3,8 +3,14 @@
 from typing import Protocol
 
 from clarin_core.domain.accounts import Account
-from clarin_core.domain.chats import ChatQuery, ChatView
-from clarin_core.domain.contacts import ContactIdentity, ContactQuery, ContactView
+from clarin_core.domain.chats import ChatDetail, ChatQuery, ChatView
+from clarin_core.domain.contacts import (
+    ContactIdentity,
+    ContactQuery,
+    ContactView,
+    DuplicateGroup,
+    DuplicateQuery,
+)
 from clarin_core.domain.devices import Device, DeviceQuery
 from clarin_core.domain.events import EventPage, EventQuery, Position
 from clarin_core.domain.ids import (
@@ -28,7 +34,7 @@ from clarin_core.domain.leads import (
     StageLeadQuery,
     StageMove,
 )
-from clarin_core.domain.media import Media
+from clarin_core.domain.media import MediaView
 from clarin_core.domain.members import Member, MemberQuery
 from clarin_core.domain.messages import MessageQuery, MessageView
 from clarin_core.domain.paging import Page, PageQuery
@@ -74,8 +80,12 @@ class Views(Protocol):
         """Return a page of contacts, newest first."""
         ...
 
-    async def chat(self, chat_id: ChatId) -> ChatView:
-        """Return a live chat; raises NotFound."""
+    async def duplicates(self, query: DuplicateQuery) -> Page[DuplicateGroup]:
+        """Return a page of groups of live contacts that may be one person; no groups of people."""
+        ...
+
+    async def chat(self, chat_id: ChatId) -> ChatDetail:
+        """Return a live chat with its contact and leads; raises NotFound."""
         ...
 
     async def chats(self, query: ChatQuery) -> Page[ChatView]:
@@ -93,8 +103,12 @@ class Views(Protocol):
         """Return a message that its chat's list shows; raises NotFound."""
         ...
 
-    async def media(self, media_id: MediaId) -> Media:
+    async def media(self, media_id: MediaId) -> MediaView:
         """Return what is known of a file; raises NotFound."""
+        ...
+
+    async def media_by_key(self, key: str) -> MediaView:
+        """Return what is known of the file with a key; raises NotFound."""
         ...
 
     async def contact_identities(self, contact_id: ContactId) -> list[ContactIdentity]:

@@ -10,6 +10,7 @@ pytest runs it without a plugin and without configuration.
 
 from clarin_core.testing import assertions as assertions
 from clarin_core.testing import entities, strategies
+from clarin_core.testing.blobs import BlobStoreContract
 from clarin_core.testing.budget import BudgetContract
 from clarin_core.testing.cache import CacheContract
 from clarin_core.testing.contract import Capability, Contract, law
@@ -22,6 +23,7 @@ from clarin_core.testing.storage import StorageContract
 from clarin_core.testing.tenants import Tenant
 
 __all__ = [
+    "BlobStoreContract",
     "BudgetContract",
     "CacheContract",
     "Capability",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from clarin_core.domain.accounts import NewAccount, Plan
+from clarin_core.domain.accounts import NewAccount, Plan, ResendUnknown
 from clarin_core.domain.events import AccountChanged
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.pipelines import DEFAULT_PIPELINE
@@ -34,6 +34,7 @@ class AccountLaws(Contract):
             added = await directory.accounts.add(new, at=NOON)
         assert {name: getattr(added, name) for name in new.given()} == new.given()
         assert (added.is_active, added.version, added.created_at) == (True, 1, NOON)
+        assert added.leads_from_chats
         views = self.storage.views(added.id)
         assert await views.account() == added
         assert (await views.position()).seq == 0
@@ -46,7 +47,8 @@ class AccountLaws(Contract):
         async with account.begin() as tx:
             tenant = await tx.account.get()
             changes = {"name": name, "is_active": False, "plan": Plan.PRO, "timezone": "UTC"}
-            tenant.alter(changes, at=LATER)
+            both = {"resend_unknown": ResendUnknown.ONCE, "leads_from_chats": False}
+            tenant.alter(changes | both, at=LATER)
             await tx.account.save(tenant)
         assert await account.views.account() == tenant
 

@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict, replace
 
-from clarin_core.domain.chats import Chat, ChatQuery
+from clarin_core.domain.chats import LEADS_SHOWN_MAX, Chat, ChatQuery, ChatView
 from clarin_core.domain.contacts import ContactDraft
 from clarin_core.domain.ids import TagId, UserId
 from clarin_core.domain.jid import Identity, IdentityKind
+from clarin_core.domain.leads import TagsMode
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.tags import TagLink, TagTarget
 from clarin_core.domain.text import fold
 from clarin_core.testing import inbox_strategies, strategies
 from clarin_core.testing.contract import Capability, Contract, law
 from clarin_core.testing.inbox import Inbox, chats_shown, inbox_of, somebody
-from clarin_core.testing.tenants import LATER, NOON, Tenant
+from clarin_core.testing.tenants import LATER, NOON, Tenant, draft
 
 TAGS = ("vip", "frío")
 ANA = ContactDraft(phone=PhoneNumber("+56987654321"), name="Añá 5%", email="ana@x.pe")
@@ -59,6 +60,7 @@ ASKED: list[dict[str, Any]] = [
     {}, {"archived": True}, {"unread_only": True}, {"mine": True},
     *({"devices": devices} for devices in ([0], [1], [0, 1])),
     *({"tags": names} for names in (TAGS[:1], TAGS[1:], TAGS)),
+    *({"tags": names, "tags_mode": TagsMode.ALL} for names in (TAGS[1:], TAGS)),
     *({"search": text} for text in ("ñandu", "%", "ANA@", "ana", "98765", "5199", "9900", "nadie")),
     {"search": "an", "devices": [0], "unread_only": True, "tags": TAGS, "mine": True},
 ]  # fmt: skip
@@ -79,7 +81,42 @@ class ChatListLaws(Contract):
         view = await account.views.chat(chat.id)
         assert {name: getattr(view, name) for name in Chat.__struct_fields__} == asdict(chat)
         assert (view.tags, view.tag_ids, view.avatar_url) == ([], [], None)
-        assert await chats_shown(account, archived=chat.is_archived) == [view]
+        assert (view.contact, view.leads) == (None, [])
+        (shown,) = await chats_shown(account, archived=chat.is_archived)
+        assert asdict(shown) == {name: getattr(view, name) for name in ChatView.__struct_fields__}
+
+    @law(ages=st.lists(strategies.hours(), max_size=4))
+    async def test_a_chat_is_shown_with_its_contact_and_leads(
+        self, account: Tenant, ages: list[datetime]
+    ) -> None:
+        """Section 8: both as they are shown by themselves, newest leads first; no other's."""
+        inbox = await inbox_of(account)
+        ana, eva = await account.add_contacts(ANA, ContactDraft(name="Eva"))
+        chat = await inbox.open_one(contact_id=ana.id)
+        (tag,) = await account.add_tags("vip")
+        await account.link(TagTarget.CONTACT, TagLink(target_id=ana.id, tag_id=tag.id))
+        leads = [await account.add_lead(None, contact_id=ana.id, at=at) for at in ages]
+        gone = await account.add_lead(contact_id=ana.id)
+        await account.delete_lead(gone.id)
+        await account.add_lead(contact_id=eva.id)
+        newest = sorted(leads, key=lambda lead: (lead.created_at, lead.id), reverse=True)
+        expected = [await account.views.lead(lead.id) for lead in newest]
+        shown = await account.views.chat(chat.id)
+        assert shown.contact == await account.views.contact(ana.id)
+        assert shown.leads == expected
+        await account.delete_contact(ana)
+        bare = await account.views.chat(chat.id)
+        assert (bare.contact, bare.leads) == (None, expected)
+
+    @law()
+    async def test_a_chat_is_shown_with_its_newest_leads_only(self, account: Tenant) -> None:
+        """Section 8: one who has very many does not make the chat slow."""
+        inbox = await inbox_of(account)
+        ana = await account.add_contact(name="Ana")
+        chat = await inbox.open_one(contact_id=ana.id)
+        leads = await account.add_leads(*[draft(contact_id=ana.id)] * (LEADS_SHOWN_MAX + 1))
+        shown = (await account.views.chat(chat.id)).leads
+        assert [lead.id for lead in shown] == [lead.id for lead in leads[:0:-1]]
 
     @law(
         person=strategies.contact_drafts(),
@@ -190,10 +227,16 @@ def lets_through(fields: Mapping[str, Any], drawn: Drawn, chat: Chat) -> bool:
         drawn.device in fields.get("devices", [0, 1]),
         drawn.unread_count > 0 or not fields.get("unread_only"),
         drawn.is_mine or not fields.get("mine"),
-        "tags" not in fields or bool(drawn.tags & set(fields["tags"])),
+        "tags" not in fields or _has_tags(fields, drawn.tags),
         "search" not in fields or _says(fields["search"], drawn, chat),
     ]
     return all(checks)
+
+
+def _has_tags(fields: Mapping[str, Any], tags: frozenset[str]) -> bool:
+    wanted = set(fields["tags"])
+    needs_all = fields.get("tags_mode") is TagsMode.ALL
+    return wanted <= tags if needs_all else bool(wanted & tags)
 
 
 def _says(search: str, drawn: Drawn, chat: Chat) -> bool:

@@ -1,15 +1,25 @@
 """Laws of what an account reads of its contacts."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
-from clarin_core.domain.contacts import Contact, ContactDraft, ContactQuery
-from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.contacts import (
+    DUPLICATES_SHOWN_MAX,
+    Contact,
+    ContactDraft,
+    ContactQuery,
+    DuplicateQuery,
+    DuplicateReason,
+    email_key,
+)
+from clarin_core.domain.ids import ContactId
+from clarin_core.domain.phone import PhoneNumber, phone_key
 from clarin_core.domain.tags import Tag, TagLink, TagTarget
 from clarin_core.domain.text import fold
 from clarin_core.testing import strategies
@@ -37,6 +47,34 @@ ASKED: list[dict[str, Any]] = [
     *({"tags": names} for names in (TAGS[:1], TAGS[1:], TAGS)),
     {"search": "an", "has_phone": True, "is_group": False, "tags": TAGS},
 ]
+
+VARIANTS = tuple(
+    map(
+        PhoneNumber,
+        (
+            "+5511987654321", "+551187654321", "+5511887654321", "+5491123456789", "+541123456789",
+            "+5215512345678", "+525512345678", "+51987654321",
+        ),
+    )
+)  # fmt: skip
+
+
+class Twin(Struct, frozen=True, kw_only=True):
+    """Somebody who may be there twice."""
+
+    email: str | None
+    phone: int | None
+    is_group: bool
+    is_deleted: bool
+
+
+twins = st.builds(
+    Twin,
+    email=st.none() | st.sampled_from(["ana@x.pe", "Ana@X.PE", "ÉVA@x.pe", "éva@x.pe"]),
+    phone=st.none() | st.integers(0, 7),
+    is_group=st.sampled_from([False, False, False, True]),
+    is_deleted=st.sampled_from([False, False, False, True]),
+)
 
 
 class ContactListLaws(Contract):
@@ -71,6 +109,44 @@ class ContactListLaws(Contract):
             page = await account.views.contacts(query)
             assert [one.id for one in page.data] == expected
             assert page.total == len(expected)
+
+    @law(drawn=st.lists(twins, max_size=8))
+    async def test_duplicates_are_live_people_who_share_something(
+        self, account: Tenant, drawn: list[Twin]
+    ) -> None:
+        """CT5: an e-mail address whatever its case, or a phone in another variant (PH6)."""
+        free, known = list(VARIANTS), list[Contact]()
+        for one in drawn:
+            phone = free.pop(one.phone % len(free)) if one.phone is not None and free else None
+            contact = await account.add_contact(
+                phone=phone, email=one.email, is_group=one.is_group, name="Ana"
+            )
+            if one.is_deleted:
+                await account.delete_contact(contact)
+            elif not one.is_group:
+                known.append(contact)
+        sharing = defaultdict[tuple[DuplicateReason, str], list[ContactId]](list)
+        for contact in known:
+            if contact.email is not None:
+                sharing[DuplicateReason.EMAIL, email_key(contact.email)].append(contact.id)
+            if contact.phone is not None:
+                sharing[DuplicateReason.PHONE, phone_key(contact.phone)].append(contact.id)
+        groups = [(*key, ids) for key, ids in sharing.items() if len(ids) > 1]
+        expected = sorted(groups, key=lambda group: (group[2][0], group[0].value))
+        page = await account.views.duplicates(DuplicateQuery())
+        assert [(g.reason, g.value, [one.id for one in g.contacts]) for g in page.data] == expected
+        assert [group.count for group in page.data] == [len(ids) for *_, ids in expected]
+
+    @law()
+    async def test_duplicates_are_shown_as_contacts_are(self, account: Tenant) -> None:
+        """CT5: with their tags, so that somebody can choose; of very many the oldest."""
+        drafts = [ContactDraft(email="ana@x.pe")] * (DUPLICATES_SHOWN_MAX + 1)
+        people = await account.add_contacts(*drafts)
+        tags = await account.add_tags("vip", "frío")
+        await account.link(TagTarget.CONTACT, *links_of([people[1].id], tags))
+        (group,) = (await account.views.duplicates(DuplicateQuery())).data
+        assert (group.count, len(group.contacts)) == (len(people), DUPLICATES_SHOWN_MAX)
+        assert group.contacts[:2] == [await account.views.contact(one.id) for one in people[:2]]
 
 
 def as_query(fields: Mapping[str, Any], tags: Mapping[str, Tag]) -> ContactQuery:

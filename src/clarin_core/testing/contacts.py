@@ -51,6 +51,20 @@ class ContactLaws(Contract):
         async with account.begin() as tx:
             assert await tx.contacts.get(contact.id) == contact
 
+    @law(drafts=st.lists(strategies.contact_drafts(), max_size=4))
+    async def test_contacts_have_the_names_that_people_see(
+        self, account: Tenant, drafts: list[ContactDraft]
+    ) -> None:
+        """CT3: live ones alone, and only where something is known."""
+        people = [(await account.add_contacts(draft))[0] for draft in drafts]
+        ana, _ = await account.add_contacts(ContactDraft(name="Ana"), ContactDraft(name="Eva"))
+        gone = await account.add_contact(name="Ida")
+        await account.delete_contact(gone)
+        known = [*people, ana]
+        async with account.begin() as tx:
+            names = await tx.contacts.names([one.id for one in (*known, gone)])
+        assert names == {one.id: one.display_name for one in known if one.display_name}
+
     @law(
         stored=st.lists(st.sampled_from(PHONES), unique=True),
         claimed=st.lists(st.none() | st.sampled_from(PHONES), max_size=8),

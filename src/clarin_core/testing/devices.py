@@ -1,7 +1,7 @@
 """Laws of devices, and of the leases under which somebody acts for them."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,11 +19,16 @@ from clarin_core.domain.ids import AccountId, DeviceId
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Contract, law
+from clarin_core.testing.inbox import inbox_of
 from clarin_core.testing.tenants import LATER, NOON, Tenant, doomed
 
 LONG = timedelta(hours=1)
 OVER = timedelta()
 """A lease for no time is over as soon as it is there, so that nobody has to wait."""
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+FAR_AHEAD = datetime(2200, 1, 1, tzinfo=UTC)
+"""On any clock: that of a store may be the world's."""
 
 JID = "51987654321:7@s.whatsapp.net"
 TURNS = 10
@@ -81,6 +86,25 @@ class DeviceLaws(Contract):
             await account.views.device(gone.id)
         assert (await account.views.devices(DeviceQuery())).data == [kept]
 
+    @law(heard=st.lists(st.binary(max_size=64), min_size=1, max_size=4), skip=st.integers(0, 3))
+    async def test_what_was_set_aside_is_taken_once(
+        self, account: Tenant, heard: list[bytes], skip: int
+    ) -> None:
+        """R8: what nobody could store is kept, in its order, for its device."""
+        device, other = await account.add_device(), await account.add_device()
+        for one in heard:
+            await self._set_aside(account, device, one)
+        await self._set_aside(account, other, b"other")
+        async with doomed(account.begin()) as tx:
+            await tx.devices.take_aside(device.id, skip=0)
+        assert [await self._take_aside(account, device, skip) for _ in heard] == [
+            *heard[skip:], *[None] * min(skip, len(heard)),
+        ]  # fmt: skip
+        assert [await self._take_aside(account, device, 0) for _ in heard] == [
+            *heard[:skip], *[None] * (len(heard) - len(heard[:skip])),
+        ]  # fmt: skip
+        assert await self._take_aside(account, other, 0) == b"other"
+
     @law(drawn=st.lists(st.sampled_from(DeviceStatus), max_size=5))
     async def test_devices_are_listed_by_status(
         self, account: Tenant, drawn: list[DeviceStatus]
@@ -106,6 +130,14 @@ class DeviceLaws(Contract):
             return has_room
 
         assert sum(await asyncio.gather(*map(add_one_of_two, range(6)))) == 2
+
+    async def _take_aside(self, account: Tenant, device: Device, skip: int) -> bytes | None:
+        async with account.begin() as tx:
+            return await tx.devices.take_aside(device.id, skip=skip)
+
+    async def _set_aside(self, account: Tenant, device: Device, heard: bytes) -> None:
+        async with account.begin() as tx:
+            await tx.devices.set_aside(device.id, [heard], "not understood", at=NOON)
 
 
 class LeaseLaws(Contract):
@@ -147,15 +179,57 @@ class LeaseLaws(Contract):
         assert await self._wanted(account) == [account.key_of(wanted)]
 
     @law()
+    async def test_who_is_shut_out_is_not_wanted(self, account: Tenant) -> None:
+        """Section 6: a device that is banned waits until it may come back."""
+        await account.add_device(is_wanted=True, restricted_until=FAR_AHEAD)
+        back = await account.add_device(is_wanted=True, restricted_until=LONG_AGO)
+        assert await self._wanted(account) == [account.key_of(back)]
+
+    @law()
+    async def test_a_device_is_called_when_there_is_something_to_do(self, account: Tenant) -> None:
+        """An errand that is due and not at work, a wish of somebody, or that it is gone."""
+        inboxes = [await inbox_of(account) for _ in range(3)]
+        chats = [await inbox.open_one() for inbox in inboxes]
+        (busy,), (late,), (begun,) = [
+            await inbox.order(inbox.to_do(chat)) for inbox, chat in zip(inboxes, chats, strict=True)
+        ]
+        late.not_before = LATER
+        begun.begin(7)
+        async with account.begin() as tx:
+            for item in (late, begun):
+                await tx.outbox.save(item)
+            for inbox in inboxes:
+                device = await tx.devices.get(inbox.device_id)
+                device.alter({"is_wanted": True}, at=NOON)
+                await tx.devices.save(device)
+        curious = await account.add_device(is_wanted=True, wants_contacts=True)
+        tired = await account.add_device()
+        idle = await account.add_device(is_wanted=True)
+        gone = DeviceKey(account_id=account.id, device_id=DeviceId(2**62))
+        keys = [
+            *(DeviceKey(account_id=account.id, device_id=one.device_id) for one in inboxes),
+            *map(account.key_of, (curious, tired, idle)), gone,
+        ]  # fmt: skip
+        calls = await self.storage.leases.calls(keys, at=NOON)
+        wishes = {one.key: (one.is_wanted, one.wants_contacts, one.has_errands) for one in calls}
+        assert wishes == {
+            keys[0]: (True, False, True), keys[3]: (True, True, False),
+            keys[4]: (False, False, False), gone: (False, False, False),
+        }  # fmt: skip
+        later = await self.storage.leases.calls(keys, at=LATER)
+        assert {call.key for call in later if call.has_errands} == {*keys[:2]}
+        assert busy.device_id == keys[0].device_id
+
+    @law()
     async def test_a_lease_lasts_as_long_as_it_is_renewed(self, account: Tenant) -> None:
         """Also one that was over, as long as nobody took the device; `ttl` counts from now."""
         device = await account.add_device()
         lease = await self._take(account, device, "a", OVER)
-        assert await self.storage.leases.renew(lease, LONG)
+        assert await self._renew(lease, LONG)
         assert await self._lease(account, device, "b") is None
-        assert await self.storage.leases.renew(lease, OVER)
+        assert await self._renew(lease, OVER)
         assert await self._lease(account, device, "b") is not None
-        assert not await self.storage.leases.renew(lease, LONG)
+        assert not await self._renew(lease, LONG)
 
     @law()
     async def test_the_late_write_of_a_paused_holder_is_refused(self, account: Tenant) -> None:
@@ -169,9 +243,9 @@ class LeaseLaws(Contract):
         assert (caught.value.code, caught.value.id) == ("lease_lost", device.id)
         await rename(account, device.id, taker.token, "a tiempo")
         assert (await account.views.device(device.id)).name == "a tiempo"
-        assert not await self.storage.leases.renew(paused, LONG)
+        assert not await self._renew(paused, LONG)
         await self.storage.leases.release(paused)
-        assert await self.storage.leases.renew(taker, LONG)
+        assert await self._renew(taker, LONG)
 
     @law()
     async def test_what_was_given_up_is_not_written_to(self, account: Tenant) -> None:
@@ -182,7 +256,7 @@ class LeaseLaws(Contract):
         for token in (lease.token, lease.token + 1_000):
             with pytest.raises(Conflict, match="somebody else"):
                 await rename(account, device.id, token, "tarde")
-        assert not await self.storage.leases.renew(lease, LONG)
+        assert not await self._renew(lease, LONG)
         assert await self._lease(account, device, "b") is not None
 
     @law()
@@ -207,7 +281,7 @@ class LeaseLaws(Contract):
         lease = await self._take(account, device, "a", LONG)
         async with account.begin() as tx:
             await tx.devices.hold(device.id, lease.token)
-            assert await self.storage.leases.renew(lease, LONG)
+            assert await self._renew(lease, LONG)
 
     @law()
     async def test_leases_end_with_their_device(self, account: Tenant) -> None:
@@ -216,12 +290,12 @@ class LeaseLaws(Contract):
         lease = await self._take(account, device, "a", LONG)
         async with doomed(account.begin()) as tx:
             await tx.devices.remove(device.id)
-        assert await self.storage.leases.renew(lease, LONG)
+        assert await self._renew(lease, LONG)
         async with account.begin() as tx:
             await tx.devices.remove(device.id)
         with pytest.raises(NotFound):
             await rename(account, device.id, lease.token, "tarde")
-        assert not await self.storage.leases.renew(lease, LONG)
+        assert not await self._renew(lease, LONG)
         await self.storage.leases.release(lease)
 
     @law()
@@ -234,7 +308,10 @@ class LeaseLaws(Contract):
             assert await self.storage.leases.lease(key, "b", LONG) is None
         nowhere = DeviceKey(account_id=AccountId(2**62), device_id=foreign.id)
         assert await self.storage.leases.lease(nowhere, "b", LONG) is None
-        assert await self.storage.leases.renew(lease, LONG)
+        assert await self._renew(lease, LONG)
+
+    async def _renew(self, lease: DeviceLease, ttl: timedelta) -> bool:
+        return await self.storage.leases.renew([lease], ttl) == {lease.key}
 
     async def _lease(self, account: Tenant, device: Device, owner: str) -> DeviceLease | None:
         return await self.storage.leases.lease(account.key_of(device), owner, LONG)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from msgspec.structs import asdict, replace
 
-from clarin_core.domain.accounts import Account, Plan
+from clarin_core.domain.accounts import Account, Plan, ResendUnknown
 from clarin_core.domain.actor import Role
 from clarin_core.domain.contacts import Contact
 from clarin_core.domain.devices import Device, PairingCode
@@ -121,7 +121,8 @@ def accounts() -> SearchStrategy[Account]:
     return st.builds(
         Account, name=names(), slug=maybe(st.just("luz-y-sal")), plan=st.sampled_from(Plan),
         max_devices=st.integers(0, 10_000), is_active=st.booleans(), default_region=st.just("PE"),
-        timezone=st.just("America/Lima"), **_life(),
+        timezone=st.just("America/Lima"), resend_unknown=st.sampled_from(ResendUnknown),
+        leads_from_chats=st.booleans(), **_life(),
     )  # fmt: skip
 
 

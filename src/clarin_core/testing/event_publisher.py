@@ -7,12 +7,21 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 import pytest
 
 from clarin_core.domain.ids import AccountId, UserId
-from clarin_core.ports.event_publisher import EventPublisher, Hint, News, UserChanged
+from clarin_core.ports.event_publisher import (
+    Announcement,
+    Aside,
+    EventPublisher,
+    Hint,
+    News,
+    UserChanged,
+)
 
-HINTS: tuple[News | UserChanged, ...] = (
+HINTS: tuple[Announcement, ...] = (
     News(AccountId(1), 1),
     News(AccountId(2**62), 2**62),
     UserChanged(UserId(3)),
+    Aside(AccountId(1), "somebody", b'{"event":"typing"}'),
+    Aside(AccountId(1), "somebody", b'{"event":"paused"}'),
     News(AccountId(1), 2),
 )
 
@@ -43,9 +52,7 @@ class EventPublisherContract:
         asyncio.run(told())
 
     @pytest.mark.parametrize("hint", HINTS, ids=str)
-    def test_ones_own_hints_are_heard_before_announce_returns(
-        self, hint: News | UserChanged
-    ) -> None:
+    def test_ones_own_hints_are_heard_before_announce_returns(self, hint: Announcement) -> None:
         """Who was answered finds the hint heard; each listener hears it once."""
 
         async def story(one: EventPublisher, _: EventPublisher) -> None:

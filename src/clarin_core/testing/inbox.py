@@ -51,11 +51,12 @@ class Inbox:
             await tx.chats.get_many([chat.id for chat in chats])
             await tx.chats.save(chats)
 
-    async def delete(self, chat: Chat) -> Chat:
+    async def delete(self, chat: Chat, *, at: datetime = LATER) -> Chat:
         """Hide a chat."""
         async with self.account.begin() as tx:
             stored = await tx.chats.get(chat.id)
-            stored.clear(LATER)
+            end = (await tx.messages.ends([chat.id])).get(chat.id)
+            stored.clear(end, at=at)
             await tx.chats.save([stored])
         return stored
 

@@ -8,7 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarin_core.domain.chats import Chat
-from clarin_core.domain.messages import Mark, Message, MessageDraft, MessageStatus, Reaction, Vote
+from clarin_core.domain.ids import MediaId
+from clarin_core.domain.messages import Mark, Message, MessageDraft, MessageStatus
+from clarin_core.domain.replies import Reaction, Vote
 from clarin_core.domain.tags import Tag, TagOrigin, TagTarget
 from clarin_core.ports.inbox import WaKey
 from clarin_core.ports.transaction import Transaction
@@ -72,11 +74,16 @@ INBOX_BATCHES: Mapping[str, InboxBatch] = {
         [message.id for message in crowd.messages[:n]]
     ),
     "tally": lambda tx, crowd, n: tx.messages.tally(crowd.chats[:n]),
+    "ends": lambda tx, crowd, n: tx.messages.ends([chat.id for chat in crowd.chats[:n]]),
     "marks": lambda tx, crowd, n: _mark(tx, crowd, n),
     "reactions": lambda tx, crowd, n: tx.messages.react(crowd.reactions(n)),
     "votes": lambda tx, crowd, n: tx.messages.vote(crowd.votes(n)),
+    "kept votes": lambda tx, crowd, n: tx.messages.votes(crowd.keys(n)),
     "files": lambda tx, crowd, n: tx.media.add(
         [replace(PHOTO, key=f"{k}") for k in range(n)], at=NOON
+    ),
+    "files to tell of": lambda tx, crowd, n: tx.media.seen(
+        [MediaId(number) for number in range(1, n + 1)]
     ),
     "errands": lambda tx, crowd, n: tx.outbox.add(
         [crowd.inbox.to_do(chat) for chat in crowd.chats[:n]], at=NOON

@@ -16,6 +16,7 @@ from clarin_core.domain.inbox_events import (
     ChatUnited,
     ChatUntagged,
     ChatUpdated,
+    ContactsSynced,
     DeviceCodeShown,
     DeviceCreated,
     DeviceDeleted,
@@ -34,7 +35,7 @@ from clarin_core.domain.inbox_events import (
     QuickReplyUpdated,
     ReactionChanged,
 )
-from clarin_core.domain.media import Media
+from clarin_core.domain.media import Media, attachment_of
 from clarin_core.domain.messages import Message
 from clarin_core.domain.quick_replies import QuickReply
 from clarin_core.domain.tags import TagLink
@@ -78,8 +79,9 @@ def messages() -> SearchStrategy[Message]:
 def files() -> SearchStrategy[Media]:
     """Files in any state."""
     return st.builds(
-        lambda draft, **life: Media(**asdict(draft), **life), media_drafts(), **_life()
-    )
+        lambda draft, **life: Media(**asdict(draft), **life),
+        media_drafts(), not_before=instants(), **_life(),
+    )  # fmt: skip
 
 
 def quick_replies() -> SearchStrategy[QuickReply]:
@@ -101,6 +103,7 @@ def _of_devices() -> SearchStrategy[InboxEvent]:
         st.builds(DeviceUpdated, device=devices(), changed=_some(st.just("status"))),
         st.builds(DeviceDeleted, device_id=_ids()),
         st.builds(DeviceCodeShown, code=code),
+        st.builds(ContactsSynced, device_id=_ids(), count=st.integers(0, 1000)),
     )
 
 
@@ -119,12 +122,15 @@ def _of_chats() -> SearchStrategy[InboxEvent]:
 
 def _of_messages() -> SearchStrategy[InboxEvent]:
     some = _some(messages())
+    file_seen = files().map(attachment_of)
+    files_seen, file_seen = _some(file_seen), maybe(file_seen)
+    jids = st.dictionaries(_ids(), identities().map(lambda identity: identity.jid), max_size=2)
     return st.one_of(
-        st.builds(MessageReceived, chats=_some(chats()), messages=some),
-        st.builds(MessageQueued, chat=chats(), message=messages()),
-        st.builds(MessageSent, message=messages()),
-        st.builds(MessageStatusChanged, messages=some),
-        st.builds(MessageEdited, messages=some),
+        st.builds(MessageReceived, chats=_some(chats()), messages=some, files=files_seen),
+        st.builds(MessageQueued, chat=chats(), message=messages(), file=file_seen),
+        st.builds(MessageSent, message=messages(), file=file_seen),
+        st.builds(MessageStatusChanged, messages=some, jids=jids),
+        st.builds(MessageEdited, messages=some, files=files_seen),
         st.builds(MessageRevoked, messages=some),
     )
 

@@ -24,10 +24,13 @@ from clarin_core.domain.messages import (
     Place,
     Poll,
     Quoted,
-    Reaction,
-    Vote,
 )
 from clarin_core.domain.outbox import OutboxDraft, OutboxKind
+from clarin_core.domain.replies import (
+    Reaction,
+    Vote,
+    option_digest,
+)
 from clarin_core.testing.strategies import hours, instants, maybe, names, texts
 
 NOWHERE, NOBODY = ChatId(1), DeviceId(1)
@@ -102,6 +105,7 @@ def message_drafts() -> SearchStrategy[MessageDraft]:
         revoked_at=maybe(instants()),
         error=maybe(texts(1000)),
         actor=maybe(_numbers()),
+        is_guess=st.booleans(),
         raw=maybe(st.binary(max_size=64)),
     )
 
@@ -149,12 +153,13 @@ def reactions() -> SearchStrategy[Reaction]:
 
 def votes() -> SearchStrategy[Vote]:
     """Votes by few people at few times."""
+    options = st.sampled_from(["sí", "no", "tal vez"])
     return st.builds(
         Vote,
         chat_id=st.just(NOWHERE),
         wa_message_id=st.sampled_from(["A", "B"]),
         voter=few_people(),
-        options=st.lists(st.sampled_from(["sí", "no", "tal vez"]), unique=True),
+        options=st.lists(options.map(option_digest), unique=True, max_size=2),
         at=hours(),
     )
 
@@ -180,6 +185,7 @@ def outbox_drafts() -> SearchStrategy[OutboxDraft]:
         wa_message_ids=st.lists(wa_ids(), max_size=3),
         text=maybe(bodies()),
         expires_at=maybe(instants()),
+        doubts=st.integers(0, 2),
     )
 
 

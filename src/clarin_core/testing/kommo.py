@@ -194,7 +194,7 @@ class KommoLaws(Contract):
         await account.delete_contact(contact, at=long_ago)
         await self.storage.purge(
             deleted_before=long_ago + timedelta(days=1), events_before=long_ago,
-            answers_before=long_ago,
+            answers_before=long_ago, marks_before=long_ago,
         )  # fmt: skip
         async with account.begin() as tx:
             assert await tx.kommo.leads([KommoId(1)]) == []

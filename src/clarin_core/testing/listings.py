@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from clarin_core.domain.chats import Chat, ChatQuery
-from clarin_core.domain.contacts import ContactDraft, ContactQuery
+from clarin_core.domain.contacts import ContactDraft, ContactQuery, DuplicateQuery
 from clarin_core.domain.devices import DeviceQuery
 from clarin_core.domain.events import EventAction, PipelineChanged, TagCreated
 from clarin_core.domain.ids import ImportId, LeadId
@@ -76,6 +76,14 @@ async def _grow_leads(account: Tenant, count: int) -> None:
 
 async def _grow_contacts(account: Tenant, count: int) -> None:
     await account.add_contacts(*[ContactDraft(name="Ana")] * count)
+
+
+async def _grow_duplicates(account: Tenant, count: int) -> None:
+    known = (await account.views.duplicates(DuplicateQuery())).total
+    assert known is not UNSET
+    names = [f"{number}@x.pe" for number in range(known, known + count)]
+    for spelt in (names, [name.upper() for name in reversed(names)]):
+        await account.add_contacts(*(ContactDraft(email=name) for name in spelt))
 
 
 async def _grow_chats(account: Tenant, count: int) -> None:
@@ -188,6 +196,7 @@ OF_ONE = (
 BATCHED = (
     LEADS,
     Listing("contacts", ContactQuery, _grow_contacts, lambda one, q: one.views.contacts(q)),
+    Listing("duplicates", DuplicateQuery, _grow_duplicates, lambda a, q: a.views.duplicates(q)),
     Listing("chats", ChatQuery, _grow_chats, lambda one, q: one.views.chats(q)),
     Listing("tags", TagQuery, _grow_tags, lambda one, q: one.views.tags(q)),
     *OF_ONE,

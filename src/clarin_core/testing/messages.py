@@ -1,13 +1,15 @@
 """Laws of the message store."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
-from clarin_core.domain.ids import MessageId
+from clarin_core.domain.chats import Chat
+from clarin_core.domain.ids import ChatId, MessageId
 from clarin_core.domain.messages import (
     Direction,
     Message,
@@ -19,7 +21,7 @@ from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing import inbox_strategies, strategies
 from clarin_core.testing.contract import Contract, law
-from clarin_core.testing.inbox import inbox_of, somebody
+from clarin_core.testing.inbox import Inbox, inbox_of, somebody
 from clarin_core.testing.tenants import LATER, NOON, Tenant
 
 WRITERS = 6
@@ -181,20 +183,8 @@ class MessageLaws(Contract):
         """CH6, CH7: the greatest that was not revoked, and what is to be read; nothing cleared."""
         inbox = await inbox_of(account)
         chats = await inbox.open(somebody(1), somebody(2))
-        messages = await inbox.say(
-            *(
-                inbox.said(
-                    chats[which], direction=direction, sent_at=at,
-                    revoked_at=LATER if is_revoked else None,
-                )
-                for direction, at, is_revoked, which in said
-            )
-        )  # fmt: skip
-        ids = [message.id for message in messages] or [MessageId(0)]
-        for chat in chats:
-            chat.read_up_to, chat.cleared_up_to = (
-                place and Place(place[0], ids[place[1] % len(ids)]) for place in (read, cleared)
-            )
+        messages = await inbox.say(*in_chats(inbox, chats, said))
+        set_places(chats, messages, read, cleared)
         async with account.begin() as tx:
             tallies = await tx.messages.tally(chats)
         assert tallies.keys() == {chat.id for chat in chats}
@@ -206,6 +196,57 @@ class MessageLaws(Contract):
             if chat.read_up_to is not None:
                 unread = [one for one in unread if (one.sent_at, one.id) > chat.read_up_to]
             assert tallies[chat.id] == (expected, len(unread))
+
+    @law(said=st.lists(texts, max_size=8))
+    async def test_a_chat_ends_with_its_greatest_message(
+        self, account: Tenant, said: list[tuple[Direction, datetime, bool, int]]
+    ) -> None:
+        """CH5, CH18: whoever said it, and be it revoked; without messages it has no end."""
+        inbox = await inbox_of(account)
+        chats = await inbox.open(somebody(1), somebody(2))
+        expected: dict[ChatId, Place] = {}
+        for message in await inbox.say(*in_chats(inbox, chats, said)):
+            before = expected.get(message.chat_id, message.place)
+            expected[message.chat_id] = max(before, message.place)
+        async with account.begin() as tx:
+            assert await tx.messages.ends([chat.id for chat in chats]) == expected
+
+    @law(said=st.lists(texts, max_size=12), read=places, cleared=places, up_to=st.integers(0, 11))
+    async def test_unread_messages_are_those_that_are_counted(
+        self,
+        account: Tenant,
+        said: list[tuple[Direction, datetime, bool, int]],
+        read: tuple[datetime, int] | None,
+        cleared: tuple[datetime, int] | None,
+        up_to: int,
+    ) -> None:
+        """CH7: of the chat, up to the place, the newest first; without WhatsApp's id it is none."""
+        inbox = await inbox_of(account)
+        chats = await inbox.open(somebody(1), somebody(2))
+        messages = await inbox.say(*in_chats(inbox, chats, said))
+        set_places(chats, messages, read, cleared)
+        last = messages[up_to % len(messages)].place if messages else Place(NOON, MessageId(1))
+        async with account.begin() as tx:
+            for chat in chats:
+                unread = [
+                    one for one in messages
+                    if one.chat_id == chat.id and chat.is_unread(one) and not chat.hides(one.place)
+                    and one.place <= last and one.wa_message_id
+                ]  # fmt: skip
+                unread.sort(key=lambda one: one.place, reverse=True)
+                ids = [one.wa_message_id for one in unread]
+                assert await tx.messages.unread(chat, last, limit=12) == ids
+
+    @law()
+    async def test_of_many_unread_messages_the_newest_are_given(self, account: Tenant) -> None:
+        """CH7: by the sender's time, whatever came first."""
+        inbox = await inbox_of(account)
+        chat = await inbox.open_one()
+        said = [inbox.said(chat, wa_message_id=f"{n}", sent_at=at(n)) for n in (3, 1, 4, 2, 0)]
+        messages = await inbox.say(*said)
+        async with account.begin() as tx:
+            end = messages[2].place
+            assert await tx.messages.unread(chat, end, limit=3) == ["4", "3", "2"]
 
     @law()
     async def test_concurrent_changes_of_a_message_all_count(self, account: Tenant) -> None:
@@ -235,3 +276,35 @@ class MessageLaws(Contract):
 
         await asyncio.gather(*map(count, range(WRITERS)))
         assert (await account.views.message(message.id)).body == f"{WRITERS}"
+
+
+def at(second: int) -> datetime:
+    """Return a time after noon."""
+    return NOON.replace(second=second)
+
+
+def in_chats(
+    inbox: Inbox, chats: Sequence[Chat], said: Sequence[tuple[Direction, datetime, bool, int]]
+) -> list[MessageDraft]:
+    """Return messages to be, of which every third is not known to WhatsApp."""
+    return [
+        inbox.said(
+            chats[which], direction=direction, sent_at=at, wa_message_id=f"{n}" if n % 3 else None,
+            revoked_at=LATER if is_revoked else None,
+        )
+        for n, (direction, at, is_revoked, which) in enumerate(said)
+    ]  # fmt: skip
+
+
+def set_places(
+    chats: Sequence[Chat],
+    messages: Sequence[Message],
+    read: tuple[datetime, int] | None,
+    cleared: tuple[datetime, int] | None,
+) -> None:
+    """Let chats be read and cleared somewhere among their messages."""
+    ids = [message.id for message in messages] or [MessageId(0)]
+    for chat in chats:
+        chat.read_up_to, chat.cleared_up_to = (
+            place and Place(place[0], ids[place[1] % len(ids)]) for place in (read, cleared)
+        )

@@ -280,6 +280,18 @@ class MessagingContract(SessionLaws):
 
         self.tell(story)
 
+    def test_the_phone_knows_whom_it_talked_with(self) -> None:
+        """By the names that they gave themselves."""
+
+        async def story(stage: Stage) -> None:
+            async with connected(stage) as (session, _):
+                assert await session.contacts() == []
+                stage.she_says("hola")
+                (known,) = await session.contacts()
+                assert (known.chat.identity, known.push_name) == (stage.her, "Ana")
+
+        self.tell(story)
+
 
 def said(message: MessageSeen | Outgoing) -> tuple[object, ...]:
     """Return what it says, of either side."""

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
-from clarin_core.domain.media import MediaDraft
 from clarin_core.domain.outbox import OutboxDraft, OutboxItem
 from clarin_core.errors import NotFound
 from clarin_core.testing import inbox_strategies, strategies
@@ -48,7 +47,7 @@ class OutboxLaws(Contract):
         """That it was begun, and how long it waits."""
         inbox = await inbox_of(account)
         (item,) = await inbox.order(inbox.to_do(await inbox.open_one()))
-        item = replace(item, token=token, not_before=at, attempts=3)
+        item = replace(item, token=token, not_before=at, attempts=3, doubts=2)
         async with account.begin() as tx:
             await tx.outbox.save(item)
         async with account.begin() as tx:
@@ -90,6 +89,19 @@ class OutboxLaws(Contract):
             async with account.begin() as tx:
                 await tx.outbox.save(item)
 
+    @law()
+    async def test_errands_of_a_message_come_oldest_first(self, account: Tenant) -> None:
+        """Those at work, too; neither another message's nor what is about none."""
+        inbox = await inbox_of(account)
+        chat = await inbox.open_one()
+        message, other = await inbox.say(*[inbox.said(chat)] * 2)
+        about = (message, other, None, message)
+        drafts = [inbox.to_do(chat, message_id=one and one.id) for one in about]
+        added = await inbox.order(*drafts)
+        await self._become(account, added[0], "begun")
+        async with account.begin() as tx:
+            assert await tx.outbox.of_message(message.id) == [added[0], added[3]]
+
     async def _become(self, account: Tenant, item: OutboxItem, how: str) -> OutboxItem:
         if how == "begun":
             item.begin(7)
@@ -116,34 +128,3 @@ class OutboxLaws(Contract):
                         break
                     await tx.outbox.remove(item)
                 left = [one for one in left if one.id != item.id]
-
-
-class MediaLaws(Contract):
-    """What `MediaStore` promises."""
-
-    @law(drafts=st.lists(inbox_strategies.media_drafts(), max_size=3, unique_by=lambda m: m.key))
-    async def test_files_come_back_as_they_were_added(
-        self, account: Tenant, drafts: list[MediaDraft]
-    ) -> None:
-        """No field is lost on the way; ids are in the order given."""
-        async with account.begin() as tx:
-            files = await tx.media.add(drafts, at=NOON)
-        assert [one.id for one in files] == sorted({one.id for one in files})
-        for draft, media in zip(drafts, files, strict=True):
-            life = {"id": media.id, "created_at": NOON, "updated_at": NOON, "version": 1}
-            assert asdict(media) == asdict(draft) | life | {"attempts": 0}
-            assert await account.views.media(media.id) == media
-
-    @law(before=inbox_strategies.media_drafts(), after=inbox_strategies.media_drafts())
-    async def test_a_saved_file_comes_back_as_it_was_saved(
-        self, account: Tenant, before: MediaDraft, after: MediaDraft
-    ) -> None:
-        """Every field can be changed, to nothing too."""
-        media_id = await (await inbox_of(account)).add_media(before)
-        async with account.begin() as tx:
-            media = await tx.media.get(media_id)
-            media.alter({**asdict(after), "attempts": 2}, at=LATER)
-            await tx.media.save(media)
-        async with account.begin() as tx:
-            assert await tx.media.get(media_id) == media
-        assert await account.views.media(media_id) == media

@@ -1,23 +1,32 @@
 """Laws of the purge: it removes what is old, and trims logs from their beginning only."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
 
+from clarin_core.domain.chats import Chat
 from clarin_core.domain.contacts import ContactDraft
 from clarin_core.domain.events import EventQuery
+from clarin_core.domain.messages import (
+    Mark,
+)
+from clarin_core.domain.replies import (
+    Reaction,
+    Vote,
+)
 from clarin_core.domain.tags import TagTarget
 from clarin_core.errors import NotFound, TooOld
 from clarin_core.ports.storage import EVENTS_KEPT_MAX
 from clarin_core.testing.contract import Contract, law
 from clarin_core.testing.events import gone
 from clarin_core.testing.idempotency import DONE, a_request
-from clarin_core.testing.inbox import inbox_of
+from clarin_core.testing.inbox import Inbox, inbox_of, somebody
 from clarin_core.testing.leads import move
 from clarin_core.testing.sign_in import add_ticket, sign_in
-from clarin_core.testing.tenants import NOON, Tenant, draft, lid, links_of
+from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, lid, links_of
 
 LONG_AGO = datetime(2001, 1, 1, tzinfo=NOON.tzinfo)
 DAY = timedelta(days=1)
@@ -80,6 +89,49 @@ class PurgeLaws(Contract):
         async with account.begin() as tx:
             people = await tx.contacts.get_many([ana.id, eva.id])
         assert [one.id for one in people] == [ana.id, eva.id]
+
+    @law()
+    async def test_old_deleted_chats_are_removed_with_all_that_is_theirs(
+        self, account: Tenant
+    ) -> None:
+        """SD1, CH18: whom they were with stays; later ones, and what is in them, stay."""
+        inbox, ana = await inbox_of(account), await account.add_contact(name="Ana")
+        lead = await account.add_lead(contact_id=ana.id)
+        old, new, live = await inbox.open(*map(somebody, range(3)), contact_id=ana.id)
+        for chat in (old, new, live):
+            await _fill(inbox, chat)
+        for chat, at in ((old, LONG_AGO), (new, LONG_AGO + 2 * DAY)):
+            await inbox.delete(chat, at=at)
+        await self._purge(deleted_before=LONG_AGO + DAY)
+        ids = [old.id, new.id, live.id]
+        async with account.begin() as tx:
+            assert [one.id for one in await tx.chats.get_many(ids)] == ids[1:]
+            assert (await tx.messages.ends(ids)).keys() == set(ids[1:])
+            assert len(await tx.messages.by_wa([(key, "A") for key in ids])) == 2
+            assert len(await tx.messages.take_marks([(key, "B") for key in ids])) == 2
+            assert len(await tx.messages.votes([(key, "A") for key in ids])) == 2
+            links = await tx.tags.links(TagTarget.CHAT, ids)
+            assert {link.target_id for link in links} == set(ids[1:])
+            errand = await tx.outbox.next(inbox.device_id, at=LATER)
+            assert errand is not None
+            assert errand.chat_id == new.id
+            assert (await tx.contacts.get(ana.id), await tx.leads.get(lead.id)) == (ana, lead)
+        assert [len(one.reactions) for one in await inbox.shown(live)] == [1]
+        again = await inbox.open_one(0)
+        assert (again.id > live.id, await inbox.shown(again)) == (True, [])
+
+    @law()
+    async def test_old_marks_are_removed(self, account: Tenant) -> None:
+        """CH8: what was said of a message that did not come; said again it is young again."""
+        chat = await (await inbox_of(account)).open_one()
+        old, new, again = (Mark(chat_id=chat.id, wa_message_id=name) for name in "ABC")
+        for marks, at in (([old, again], LONG_AGO), ([new, again], LONG_AGO + 2 * DAY)):
+            async with account.begin() as tx:
+                await tx.messages.put_marks(marks, at=at)
+        await self._purge(marks_before=LONG_AGO + DAY)
+        async with account.begin() as tx:
+            left = await tx.messages.take_marks([mark.key for mark in (old, new, again)])
+        assert left == {mark.key: mark for mark in (new, again)}
 
     @law()
     async def test_a_log_is_trimmed_from_its_beginning(self, account: Tenant) -> None:
@@ -155,6 +207,7 @@ class PurgeLaws(Contract):
         deleted_before: datetime = LONG_AGO,
         events_before: datetime = LONG_AGO,
         answers_before: datetime = LONG_AGO,
+        marks_before: datetime = LONG_AGO,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
         """Remove nothing but what the bounds say."""
@@ -162,8 +215,22 @@ class PurgeLaws(Contract):
             deleted_before=deleted_before,
             events_before=events_before,
             answers_before=answers_before,
+            marks_before=marks_before,
             events_kept_max=events_kept_max,
         )
+
+
+async def _fill(inbox: Inbox, chat: Chat) -> None:
+    """Commit a message that somebody felt something about, and the like, in a chat."""
+    (message,) = await inbox.say(inbox.said(chat, wa_message_id="A"))
+    await inbox.order(inbox.to_do(chat, message_id=message.id), inbox.to_do(chat))
+    tags = await inbox.account.add_tags("vip")
+    await inbox.account.link(TagTarget.CHAT, *links_of([chat.id], tags))
+    about: dict[str, Any] = {"chat_id": chat.id, "wa_message_id": "A", "at": NOON}
+    async with inbox.account.begin() as tx:
+        await tx.messages.put_marks([Mark(chat_id=chat.id, wa_message_id="B")], at=NOON)
+        await tx.messages.react([Reaction(sender=somebody(1), emoji="👍", **about)])
+        await tx.messages.vote([Vote(voter=somebody(1), options=[], **about)])
 
 
 def named(name: str) -> ContactDraft:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from clarin_core.domain.messages import Mark, Reaction, Vote, counting
+from clarin_core.domain.messages import Mark
+from clarin_core.domain.replies import Reaction, Vote, counting
 from clarin_core.testing import inbox_strategies
 from clarin_core.testing.contract import Contract, law
 from clarin_core.testing.inbox import inbox_of, moved, somebody
@@ -102,6 +103,11 @@ class ReplyLaws(Contract):
         assert second == [one for one in best.values() if not is_in(one, first)]
         async with account.begin() as tx:
             assert await tx.messages.vote(list(best.values())) == []
+            kept = sorted(best.values(), key=lambda vote: vote.key)
+            keys = [(chat.id, wa_id) for wa_id in ("A", "B")]
+            assert await tx.messages.votes(keys) == kept
+            some = [vote for vote in kept if vote.wa_message_id == "A"]
+            assert await tx.messages.votes(keys[:1]) == some
 
     @law()
     async def test_simultaneous_reactions_leave_the_one_that_counts(self, account: Tenant) -> None:

@@ -84,6 +84,7 @@ BATCHES: Mapping[str, Batch] = {
         [KommoId(k + 1) for k in range(n)]
     ),
     "links": lambda tx, crowd, n: tx.tags.links(TagTarget.LEAD, crowd.leads[:n]),
+    "names of contacts": lambda tx, crowd, n: tx.contacts.names(crowd.people[:n]),
     "save contacts": lambda tx, crowd, n: _save_contacts(tx, crowd.people[:n]),
     "people by name": lambda tx, crowd, n: tx.contacts.phoneless(_words(n), source="csv_import"),
     "claim tags": lambda tx, crowd, n: tx.tags.claim(_words(n), origin=TagOrigin.LOCAL, at=NOON),
@@ -142,7 +143,8 @@ class StatementLaws(Contract):
         lease = await leases.lease(account.key_of(device), "a", timedelta(hours=1))
         assert lease is not None
         assert await self._cost(leases.wanted()) == 1
-        assert await self._cost(leases.renew(lease, timedelta(hours=1))) == 1
+        assert await self._cost(leases.renew([lease], timedelta(hours=1))) == 1
+        assert await self._cost(leases.calls([lease.key], at=NOON)) == 1
         async with account.begin() as tx:
             assert await self._cost(tx.devices.hold(device.id, lease.token)) == 1
         assert await self._cost(leases.release(lease)) == 1

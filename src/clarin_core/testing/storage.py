@@ -15,10 +15,11 @@ from clarin_core.testing.kommo import KommoLaws
 from clarin_core.testing.kommo_leases import KommoLeaseLaws
 from clarin_core.testing.lead_lists import LeadListLaws
 from clarin_core.testing.leads import LeadLaws
+from clarin_core.testing.media import MediaLaws
 from clarin_core.testing.members import MemberLaws
 from clarin_core.testing.message_lists import MessageListLaws
 from clarin_core.testing.messages import MessageLaws
-from clarin_core.testing.outbox import MediaLaws, OutboxLaws
+from clarin_core.testing.outbox import OutboxLaws
 from clarin_core.testing.paging import PagingLaws
 from clarin_core.testing.pipelines import PipelineLaws
 from clarin_core.testing.purge import PurgeLaws

@@ -202,6 +202,9 @@ def device_values() -> SearchStrategy[dict[str, Any]]:
         "reason": maybe(texts(1000, lines=True)),
         "last_seen_at": maybe(instants()),
         "restricted_until": maybe(instants()),
+        "pairing_phone": maybe(phones()),
+        "is_leaving": st.booleans(),
+        "wants_contacts": st.booleans(),
     }
     return st.fixed_dictionaries(kept)
 

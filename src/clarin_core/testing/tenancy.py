@@ -98,6 +98,7 @@ LOOK_UPS: list[tuple[str, Step]] = [
     ("kommo", lambda tx, id, _: tx.leads.by_kommo([id])),
     ("contact", lambda tx, id, _: tx.contacts.get_many([id])),
     ("contact", lambda tx, id, _: tx.contacts.identities_of([id])),
+    ("contact", lambda tx, id, _: tx.contacts.names([id])),
     ("contact", lambda tx, id, _: tx.tags.links(TagTarget.CONTACT, [id])),
     ("lead", lambda tx, id, _: tx.tags.links(TagTarget.LEAD, [id])),
     ("tag", lambda tx, id, _: tx.tags.known([id])),

@@ -13,7 +13,13 @@ from msgspec.structs import replace
 from clarin_core.domain.accounts import Membership, NewAccount, User
 from clarin_core.domain.actor import SYSTEM, Origin, Role
 from clarin_core.domain.chats import ChatQuery
-from clarin_core.domain.contacts import Contact, ContactDraft, ContactIdentity, ContactQuery
+from clarin_core.domain.contacts import (
+    Contact,
+    ContactDraft,
+    ContactIdentity,
+    ContactQuery,
+    DuplicateQuery,
+)
 from clarin_core.domain.devices import Device, DeviceKey, DeviceQuery, NewDevice
 from clarin_core.domain.events import Event, EventQuery, Recorded
 from clarin_core.domain.ids import AccountId, LeadId, StageId, UserId
@@ -194,6 +200,7 @@ async def picture_of(views: Views) -> dict[str, Any]:
         "leads": (await views.leads(LeadQuery(limit=200))).data,
         "deleted leads": (await views.leads(LeadQuery(limit=200, deleted=True))).data,
         "contacts": contacts,
+        "duplicates": (await views.duplicates(DuplicateQuery(limit=200))).data,
         "tags": (await views.tags(TagQuery(limit=200))).data,
         "pipelines": (await views.pipelines(PageQuery(limit=200))).data,
         "imports": (await views.imports(ImportQuery(limit=200))).data,

@@ -16,10 +16,11 @@ from clarin_core.domain.events import (
 from clarin_core.domain.ids import LeadId, UserId
 from clarin_core.domain.inbox_events import QuickReplyCreated
 from clarin_core.domain.leads import Lead, LeadDraft, StageMove
-from clarin_core.domain.messages import Card, Message, Poll, Reaction
+from clarin_core.domain.messages import Card, Message, Poll
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline
 from clarin_core.domain.quick_replies import NewQuickReply, QuickReply
+from clarin_core.domain.replies import Reaction
 from clarin_core.domain.tags import NewTag, Tag, TagOrigin, TagTarget
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing import strategies
@@ -293,12 +294,12 @@ async def _write_people(tx: Transaction, old: Belongings) -> None:
     await tx.leads.log_moves([move])
     await tx.leads.add([draft("Mar")], at=LATER)
     ((contact, _), _) = await tx.contacts.claim(
-        [ContactDraft(phone=PHONE), ContactDraft(name="Eva")], at=LATER
+        [ContactDraft(phone=PHONE), ContactDraft(email="eva@x.pe")], at=LATER
     )
     await tx.contacts.identities([lid("1")], at=LATER)
     row = ContactIdentity(identity=lid("1"), contact_id=contact.id)
     await tx.contacts.put_identities([row])
-    contact.alter({"name": "Eva"}, at=LATER)
+    contact.alter({"name": "Eva", "email": "Eva@x.pe"}, at=LATER)
     await tx.contacts.save([contact])
 
 

@@ -9,13 +9,8 @@ from msgspec.structs import replace
 
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.ids import ChatId
-from clarin_core.domain.messages import (
-    Mark,
-    MessageQuery,
-    Reaction,
-    Vote,
-    counting,
-)
+from clarin_core.domain.messages import Mark, MessageQuery
+from clarin_core.domain.replies import Reaction, Vote, counting
 from clarin_core.domain.tags import TagTarget
 from clarin_core.errors import NotFound
 from clarin_core.testing import inbox_strategies

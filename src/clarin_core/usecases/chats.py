@@ -10,26 +10,23 @@ from clarin_core.domain.actor import Actor
 from clarin_core.domain.chats import (
     Chat,
     ChatChange,
-    ChatDraft,
+    ChatDetail,
     ChatIds,
     ChatRead,
-    ChatView,
     NewChat,
 )
 from clarin_core.domain.command import ANY_VERSION, Precondition
-from clarin_core.domain.ids import ChatId, DeviceId
-from clarin_core.domain.inbound import Peer
-from clarin_core.domain.inbox_events import ChatDeleted, ChatOpened, ChatUpdated
-from clarin_core.domain.jid import Identity
+from clarin_core.domain.ids import ChatId
+from clarin_core.domain.inbox_events import ChatDeleted, ChatUpdated
 from clarin_core.domain.messages import Place
 from clarin_core.domain.outbox import OutboxDraft, OutboxKind
-from clarin_core.domain.phone import normalize_phone
 from clarin_core.errors import Invalid, NotFound
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.contacts import Deleted
-from clarin_core.usecases.inbox_people import People
+from clarin_core.usecases.inbox_people import chat_with
+from clarin_core.usecases.messages import say
 
 _RECEIPTS_MAX = 100
 
@@ -41,35 +38,38 @@ class ChatUseCases:
     storage: Storage
     clock: Clock
 
-    async def open(self, actor: Actor, new: NewChat) -> ChatView:
-        """Return the chat of a device with a phone, which is opened if there is none."""
+    async def open(self, actor: Actor, new: NewChat) -> ChatDetail:
+        """Return the chat of a device with a phone, which is opened if there is none.
+
+        An initial message is queued in the same transaction.
+        """
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             chat = await chat_with(tx, new.device_id, new.phone, region=actor.region, at=at)
+            if new.initial_message is not UNSET:
+                await say(tx, actor, chat, new.initial_message, at=at)
         return await self._view(actor, chat.id)
 
-    async def update(self, actor: Actor, chat_id: ChatId, change: ChatChange) -> ChatView:
+    async def update(self, actor: Actor, chat_id: ChatId, change: ChatChange) -> ChatDetail:
         """Pin it, archive it, name it, give it to somebody."""
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             chat = await tx.chats.get(chat_id)
             chat.expect(change.version)
             values = change.values()
-            owner = values.get("assigned_to")
-            if owner is not None and not await tx.members.active([owner]):
-                raise NotFound("member", owner)
+            await _require_member(tx, chat, change)
             if changed := chat.alter(values, at=self.clock()):
                 await tx.chats.save([chat])
                 tx.emit(ChatUpdated(chats=[chat], changed=list(changed)))
         return await self._view(actor, chat_id)
 
-    async def read(self, actor: Actor, chat_id: ChatId, read: ChatRead) -> ChatView:
+    async def read(self, actor: Actor, chat_id: ChatId, read: ChatRead) -> ChatDetail:
         """Have read up to a message, by default all; the other side is told (CH7)."""
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             chat = await tx.chats.get(chat_id)
             place = await _read_place(tx, chat, read)
-            if place is not None and chat.read(place, at=at):
-                await _tell_read(tx, chat, at=at)
+            if place is not None:
+                await _read_up_to(tx, chat, place, at=at)
         return await self._view(actor, chat_id)
 
     async def delete(self, actor: Actor, chat_id: ChatId, seen: Precondition = ANY_VERSION) -> None:
@@ -91,33 +91,23 @@ class ChatUseCases:
         return Deleted(count=len(chats))
 
     async def _delete(self, tx: Transaction, chats: Sequence[Chat]) -> None:
-        at = self.clock()
+        at, ends = self.clock(), await tx.messages.ends([chat.id for chat in chats])
         for chat in chats:
-            chat.clear(at)
+            chat.clear(ends.get(chat.id), at=at)
         await tx.chats.save(chats)
         tx.emit(ChatDeleted(chats=list(chats)))
 
-    async def _view(self, actor: Actor, chat_id: ChatId) -> ChatView:
+    async def _view(self, actor: Actor, chat_id: ChatId) -> ChatDetail:
         return await self.storage.views(actor.account_id).chat(chat_id)
 
 
-async def chat_with(
-    tx: Transaction, device_id: DeviceId, phone: str, *, region: str, at: datetime
-) -> Chat:
-    """Return the live chat of a device with a phone, which is opened if there is none."""
-    device = await tx.devices.get(device_id)
-    peer = Peer(identity=Identity.of_phone(normalize_phone(phone, region)))
-    people = await People.meet(tx, [peer], at=at)
-    ((chat, is_new),) = await tx.chats.claim(
-        [ChatDraft(device_id=device.id, identity=peer.identity)], at=at
-    )
-    if not is_new and chat.deleted_at is None:
-        return chat
-    contact = (await people.contacts({peer.identity: None}))[peer.identity]
-    chat.alter({"contact_id": contact.id, "deleted_at": None}, at=at)
-    await tx.chats.save([chat])
-    tx.emit(ChatOpened(chats=[chat]))
-    return chat
+async def _require_member(tx: Transaction, chat: Chat, change: ChatChange) -> None:
+    """Raise NotFound unless whom it is given to works in the account."""
+    owner = change.assigned_to
+    if owner is UNSET or owner in (None, chat.assigned_to):
+        return
+    if not await tx.members.active([owner]):
+        raise NotFound("member", owner)
 
 
 async def _read_place(tx: Transaction, chat: Chat, read: ChatRead) -> Place | None:
@@ -129,11 +119,20 @@ async def _read_place(tx: Transaction, chat: Chat, read: ChatRead) -> Place | No
     return message.place
 
 
-async def _tell_read(tx: Transaction, chat: Chat, *, at: datetime) -> None:
+async def _read_up_to(tx: Transaction, chat: Chat, place: Place, *, at: datetime) -> None:
     """Count anew, and let the device tell the other side what was read just now."""
+    unread = await tx.messages.unread(chat, place, limit=_RECEIPTS_MAX)
+    if not chat.read(place, at=at):
+        return
     tally = (await tx.messages.tally([chat]))[chat.id]
     chat.show(tally.latest, tally.unread, at=at)
     await tx.chats.save([chat])
     tx.emit(ChatUpdated(chats=[chat], changed=["read_up_to", "unread_count"]))
-    item = OutboxDraft(kind=OutboxKind.READ, device_id=chat.device_id, chat_id=chat.id)
-    await tx.outbox.add([item], at=at)
+    if unread:
+        told = OutboxDraft(
+            kind=OutboxKind.READ,
+            device_id=chat.device_id,
+            chat_id=chat.id,
+            wa_message_ids=unread,
+        )
+        await tx.outbox.add([told], at=at)

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.command import ANY_VERSION, Precondition
-from clarin_core.domain.devices import Device, DeviceChange, NewDevice
+from clarin_core.domain.devices import Device, DeviceChange, NewDevice, PhonePairing
 from clarin_core.domain.ids import DeviceId
 from clarin_core.domain.inbox_events import DeviceCreated, DeviceDeleted, DeviceUpdated
+from clarin_core.domain.phone import normalize_phone
 from clarin_core.errors import Conflict
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
@@ -56,9 +57,22 @@ class DeviceUseCases:
         """Want a device connected, which takes a while; what becomes of it is told (section 6)."""
         return await self._want(actor, device_id, Device.connect)
 
+    async def pair(self, actor: Actor, device_id: DeviceId, wish: PhonePairing) -> Device:
+        """Want a device connected, and a code to be typed on a phone, too."""
+        phone = normalize_phone(wish.phone, actor.region)
+        return await self._want(actor, device_id, lambda one, at: one.connect(at, phone=phone))
+
     async def disconnect(self, actor: Actor, device_id: DeviceId) -> Device:
         """Want a device disconnected; it stays paired with its phone."""
         return await self._want(actor, device_id, Device.disconnect)
+
+    async def sync_contacts(self, actor: Actor, device_id: DeviceId) -> Device:
+        """Want the names in a connected device's phone; what is there fills what is empty here."""
+        return await self._want(actor, device_id, Device.ask_for_contacts)
+
+    async def unlink(self, actor: Actor, device_id: DeviceId) -> Device:
+        """Want a connected device unlinked from its phone; it can be paired anew."""
+        return await self._want(actor, device_id, Device.leave)
 
     async def _want(
         self,

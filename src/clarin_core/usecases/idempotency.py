@@ -16,7 +16,7 @@ from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Actor, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.idempotency import Repeatable, StoredAnswer
-from clarin_core.domain.ids import AccountId, ImportId, SessionId, UserId
+from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.kommo import KommoLeases
@@ -152,12 +152,19 @@ class Joined(Storage):
         """Return the imports that are uploaded or running."""
         return await self.storage.pending_imports()
 
+    async def unused_media(
+        self, *, before: datetime, limit: int
+    ) -> list[tuple[AccountId, MediaId]]:
+        """Return files that no message has."""
+        return await self.storage.unused_media(before=before, limit=limit)
+
     async def purge(
         self,
         *,
         deleted_before: datetime,
         events_before: datetime,
         answers_before: datetime,
+        marks_before: datetime,
         events_kept_max: int = EVENTS_KEPT_MAX,
     ) -> None:
         """Remove what is old, in transactions of its own."""
@@ -165,6 +172,7 @@ class Joined(Storage):
             deleted_before=deleted_before,
             events_before=events_before,
             answers_before=answers_before,
+            marks_before=marks_before,
             events_kept_max=events_kept_max,
         )
 

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from clarin_core.domain.actor import Cause, Origin
 from clarin_core.domain.chats import Chat, ChatDraft
 from clarin_core.domain.contacts import Contact
 from clarin_core.domain.devices import Device, DeviceLease
-from clarin_core.domain.ids import ChatId
+from clarin_core.domain.ids import ChatId, MessageId
 from clarin_core.domain.inbound import (
     EditSeen,
     Inbound,
@@ -30,25 +32,22 @@ from clarin_core.domain.inbox_events import (
     ChatDeleted,
     ChatOpened,
     ChatUpdated,
-    MessageEdited,
     MessageReceived,
-    MessageRevoked,
     MessageSent,
-    MessageStatusChanged,
-    PollVoted,
-    ReactionChanged,
 )
 from clarin_core.domain.jid import Identity
-from clarin_core.domain.media import MediaDraft, new_key
+from clarin_core.domain.media import KEY_BYTES, Attachment, MediaDraft, new_key
 from clarin_core.domain.messages import Message
 from clarin_core.ports.small import Clock, Random
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.inbox_leads import open_leads
+from clarin_core.usecases.inbox_news import changes_of, files_of
 from clarin_core.usecases.inbox_people import People
+from clarin_core.usecases.inbox_replies import store_replies
 
+REASON_MAX = 1_000
 WHATSAPP = Origin(cause=Cause.WHATSAPP)
-_KEY_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +63,41 @@ class InboxUseCases:
 
         Raises Conflict `lease_lost` when somebody else has the device now.
         """
-        at = self.clock()
         async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
             device = await tx.devices.hold(lease.key.device_id, lease.token)
-            people = await People.meet(tx, _peers(heard), at=at)
-            talk, opened = await _talk(tx, device, people, heard, at=at)
-            await self._insert(tx, talk, heard)
-            for event in heard:
-                talk.apply(event)
-            await _store_messages(tx, talk)
-            contacts = await _know(people, device, talk, heard)
-            await _store_chats(tx, talk, opened, contacts)
-            await open_leads(tx, _first_words(talk, heard, contacts), at=at)
+            await self._store(tx, device, heard)
+
+    async def set_aside(self, lease: DeviceLease, heard: Inbound, reason: str) -> None:
+        """Keep what cannot be stored for `receive_aside`: nothing that was heard is dropped."""
+        kept = msgspec.msgpack.encode(heard)
+        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
+            device = await tx.devices.hold(lease.key.device_id, lease.token)
+            await tx.devices.set_aside(device.id, [kept], reason[:REASON_MAX], at=self.clock())
+
+    async def receive_aside(self, lease: DeviceLease, *, skip: int) -> bool:
+        """Let happen what was set aside, but for so many older things; False for nothing.
+
+        Raises what `receive` does, and then it stays where it is.
+        """
+        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
+            device = await tx.devices.hold(lease.key.device_id, lease.token)
+            kept = await tx.devices.take_aside(device.id, skip=skip)
+            if kept is not None:
+                await self._store(tx, device, [msgspec.msgpack.decode(kept, type=Inbound)])
+        return kept is not None
+
+    async def _store(self, tx: Transaction, device: Device, heard: Sequence[Inbound]) -> None:
+        at = self.clock()
+        people = await People.meet(tx, _peers(heard), at=at)
+        talk, opened = await _talk(tx, device, people, heard, at=at)
+        await self._insert(tx, talk, heard)
+        for event in heard:
+            talk.apply(event)
+        await _store_messages(tx, talk)
+        contacts = await _know(people, device, talk, heard)
+        await _store_chats(tx, talk, opened, contacts)
+        await store_replies(tx, talk, people, device)
+        await open_leads(tx, _first_words(talk, heard, contacts), at=at)
 
     async def _insert(self, tx: Transaction, talk: Talk, heard: Sequence[Inbound]) -> None:
         """Store the messages that are new, and what is known of their files."""
@@ -83,17 +105,20 @@ class InboxUseCases:
         offers = {key: event.media for key, event in new.items() if event.media is not None}
         drafts = [
             MediaDraft(
-                key=new_key(self.random(_KEY_BYTES)),
+                key=new_key(self.random(KEY_BYTES)),
                 type=offer.type,
                 mimetype=offer.mimetype,
                 filename=offer.filename,
                 size=offer.size,
                 source=offer.source,
+                device_id=talk.device_id,
             )
             for offer in offers.values()
         ]
         files = await tx.media.add(drafts, at=talk.at) if drafts else []
         media = {key: file.id for key, file in zip(offers, files, strict=True)}
+        if talk.disowned:
+            await tx.messages.save(talk.disowned)  # What comes has their names.
         messages = [talk.draft(event) for event in new.values()]
         for key, message in zip(new, messages, strict=True):
             message.media_id = media.get(key)
@@ -115,13 +140,15 @@ async def _talk(
     for chat, is_new in claimed:
         if is_new:
             chat.deleted_at = at  # Until it has a message.
-    named = [(people.main(event.chat), wa_id) for event in heard for wa_id in _wa_ids(event)]
-    keys: set[Key] = {(chats[main].id, wa_id) for main, wa_id in named}
+    named = [
+        (event, (chats[people.main(event.chat)].id, wa_id))
+        for event in heard
+        for wa_id in _wa_ids(event)
+    ]
+    keys: set[Key] = {key for _, key in named}
     messages = await tx.messages.by_wa(keys)
     marks = await tx.messages.take_marks(keys - messages.keys())
-    own = {
-        chats[people.main(e.chat)].id for e in heard if isinstance(e, MessageSeen) and e.is_from_me
-    }
+    own = {key[0] for event, key in named if key not in messages and _may_settle(event)}
     unsettled = await tx.messages.unsettled(own) if own else []
     return Talk(device.id, people.main, at, chats, messages, marks, unsettled), opened
 
@@ -135,19 +162,20 @@ async def _store_messages(tx: Transaction, talk: Talk) -> None:
     touched |= talk.settled | talk.risen | talk.edited | talk.revoked
     if touched:
         await tx.messages.save([touched[key] for key in sorted(touched)])
+    await _tell_changes(tx, talk, fresh)
+
+
+async def _tell_changes(tx: Transaction, talk: Talk, fresh: set[MessageId]) -> None:
+    files = {file.id: file for file in await files_of(tx, talk.settled.values())}
     for message in talk.settled.values():
-        tx.emit(MessageSent(message=message))
-    kinds = (
-        (MessageStatusChanged, talk.risen), (MessageEdited, talk.edited),
-        (MessageRevoked, talk.revoked),
-    )  # fmt: skip
-    for kind, changed in kinds:
-        if told := [m for key, m in sorted(changed.items()) if key not in fresh]:
-            tx.emit(kind(messages=told))
-    if reactions := await tx.messages.react(talk.reactions) if talk.reactions else []:
-        tx.emit(ReactionChanged(reactions=reactions))
-    if votes := await tx.messages.vote(talk.votes) if talk.votes else []:
-        tx.emit(PollVoted(votes=votes))
+        file = files.get(message.media_id) if message.media_id else None
+        tx.emit(MessageSent(message=message, file=file))
+    changed = {"risen": talk.risen, "edited": talk.edited, "revoked": talk.revoked}
+    known = {
+        kind: [message for key, message in sorted(found.items()) if key not in fresh]
+        for kind, found in changed.items()
+    }
+    tx.emit(*await changes_of(tx, talk.chats.values(), **known))
 
 
 async def _know(
@@ -183,7 +211,8 @@ async def _store_chats(
     changed = [chat for chat in talk.chats.values() if chat.id in altered]
     if changed:
         await tx.chats.save(changed)
-    _announce(tx, talk, opened, fresh, changed)
+    files = await files_of(tx, talk.fresh.values())
+    _announce(tx, talk, opened, changed, files)
 
 
 async def _recount(tx: Transaction, talk: Talk) -> None:
@@ -199,17 +228,18 @@ def _announce(
     tx: Transaction,
     talk: Talk,
     opened: set[ChatId],
-    fresh: dict[ChatId, list[Message]],
     changed: list[Chat],
+    files: list[Attachment],
 ) -> None:
-    spoken = [chat for chat in changed if fresh[chat.id]]
-    silent = [chat for chat in changed if not fresh[chat.id]]
+    fresh = {message.chat_id for message in talk.fresh.values()}
+    spoken = [chat for chat in changed if chat.id in fresh]
+    silent = [chat for chat in changed if chat.id not in fresh]
     if born := [chat for chat in spoken if chat.id in opened]:
         tx.emit(ChatOpened(chats=born))
     if hidden := [chat for chat in silent if chat.id in opened]:
         tx.emit(ChatDeleted(chats=hidden))
     if messages := sorted(talk.fresh.values(), key=lambda message: message.id):
-        tx.emit(MessageReceived(chats=spoken, messages=messages))
+        tx.emit(MessageReceived(chats=spoken, messages=messages, files=files))
     if others := [chat for chat in silent if chat.id not in opened]:
         tx.emit(ChatUpdated(chats=others, changed=["last_message", "read_up_to", "unread_count"]))
 
@@ -225,6 +255,17 @@ def _first_words(
             if contact is not None and talk.key(event, event.wa_message_id) in talk.fresh:
                 found[contact.id] = contact
     return list(found.values())
+
+
+def _may_settle(event: Inbound) -> bool:
+    """Say whether it may be about a message of which nobody knows whether it was sent."""
+    match event:
+        case MessageSeen():
+            return event.is_from_me
+        case ReceiptSeen():
+            return not event.is_own
+        case _:
+            return False
 
 
 def _peers(heard: Iterable[Inbound]) -> set[Peer]:

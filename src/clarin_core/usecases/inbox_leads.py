@@ -13,7 +13,7 @@ from clarin_core.usecases.inbox_people import SOURCE
 async def open_leads(tx: Transaction, contacts: Sequence[Contact], *, at: datetime) -> None:
     """Open a lead in the default pipeline for each contact that has none open.
 
-    Not for somebody who is not to be contacted.
+    Not for somebody who is not to be contacted, nor where the account does not want it.
     """
     wanted = {contact.id: contact for contact in contacts if not contact.do_not_contact}
     if not wanted:
@@ -21,7 +21,7 @@ async def open_leads(tx: Transaction, contacts: Sequence[Contact], *, at: dateti
     leads = await tx.leads.of_contacts(wanted.keys())
     served = {lead.contact_id for lead in leads if lead.is_open}
     strangers = [contact for contact in wanted.values() if contact.id not in served]
-    if not strangers:
+    if not strangers or not (await tx.views.account()).leads_from_chats:
         return
     pipeline = await tx.pipelines.default()
     stage = pipeline.stages[0]

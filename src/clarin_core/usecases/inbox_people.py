@@ -4,26 +4,26 @@ A person may be known by a phone and by a linked id. As soon as WhatsApp says th
 the phone is the *main* identity: chats and contacts of the two become one (CT4, CT7).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from clarin_core.domain.chats import Chat
+from clarin_core.domain.chats import Chat, ChatDraft
 from clarin_core.domain.contacts import Contact, ContactDraft, ContactIdentity, ContactMerge
 from clarin_core.domain.events import ContactCreated, ContactUpdated, Event
-from clarin_core.domain.ids import ContactId
+from clarin_core.domain.ids import ContactId, DeviceId
 from clarin_core.domain.inbound import Peer
 from clarin_core.domain.inbox_events import (
+    ChatOpened,
     ChatUnited,
     ChatUpdated,
-    MessageEdited,
-    MessageRevoked,
-    MessageStatusChanged,
 )
 from clarin_core.domain.jid import Identity, IdentityKind
+from clarin_core.domain.phone import normalize_phone
 from clarin_core.errors import Conflict
 from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.contacts import merge_contacts
+from clarin_core.usecases.inbox_news import changes_of
 
 SOURCE = "whatsapp"
 
@@ -75,6 +75,13 @@ class People:
         everybody = known | found
         await self._fill(everybody, names)
         return everybody
+
+    async def names(self, identities: Iterable[Identity]) -> dict[Identity, str]:
+        """Return what people see of the live contacts of some identities."""
+        owners = {i: row.contact_id for i in identities if (row := self.rows.get(i))}
+        known = {contact_id for contact_id in owners.values() if contact_id is not None}
+        names = await self.tx.contacts.names(known) if known else {}
+        return {i: names[owner] for i, owner in owners.items() if owner in names}
 
     async def _known(self, identities: Iterable[Identity]) -> dict[Identity, Contact]:
         ids = {
@@ -166,6 +173,27 @@ class People:
                 self.tx.emit(ChatUpdated(chats=[chat], changed=["identity"]))
 
 
+async def chat_with(
+    tx: Transaction, device_id: DeviceId, phone: str, *, region: str, at: datetime
+) -> Chat:
+    """Return the live chat of a device with a phone, which is opened if there is none."""
+    device = await tx.devices.get(device_id)
+    peer = Peer(identity=Identity.of_phone(normalize_phone(phone, region)))
+    people = await People.meet(tx, [peer], at=at)
+    draft = ChatDraft(device_id=device.id, identity=peer.identity)
+    ((chat, is_new),) = await tx.chats.claim([draft], at=at)
+    if not is_new and chat.deleted_at is None:
+        return chat
+    values: dict[str, object] = {"deleted_at": None}
+    if peer.identity.phone != device.phone:  # An own number is nobody's (CT11).
+        contact = (await people.contacts({peer.identity: None}))[peer.identity]
+        values |= {"contact_id": contact.id}
+    if chat.alter(values, at=at):
+        await tx.chats.save([chat])
+    tx.emit(ChatOpened(chats=[chat]))
+    return chat
+
+
 async def unite(tx: Transaction, survivor: Chat, gone: Chat, *, at: datetime) -> None:
     """Let a chat have all that another one had; what was read in both counts as read (CT7)."""
     dropped = await tx.chats.unite(survivor.id, gone.id)
@@ -199,11 +227,11 @@ async def _bring_in(tx: Transaction, chat: Chat, *, at: datetime) -> list[Event]
         if marks[key].is_read:
             chat.read(message.place, at=at)
     await tx.messages.save(list(messages.values()))
-    kinds: Mapping[str, Callable[..., Event]] = {
-        "status": MessageStatusChanged, "edited_at": MessageEdited, "revoked_at": MessageRevoked,
-    }  # fmt: skip
-    touched = {name: [messages[key] for key in messages if name in changed[key]] for name in kinds}
-    return [kinds[name](messages=found) for name, found in touched.items() if found]
+    touched = {
+        kind: [messages[key] for key in messages if name in changed[key]]
+        for kind, name in (("risen", "status"), ("edited", "edited_at"), ("revoked", "revoked_at"))
+    }
+    return await changes_of(tx, [chat], **touched)
 
 
 def _identities(peer: Peer) -> list[Identity]:

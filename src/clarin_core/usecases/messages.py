@@ -1,32 +1,43 @@
 """What one can say, and do to what was said.
 
 A message and what the device has to do about it are stored in one transaction, and answered at
-once (CH12): whether WhatsApp takes it is heard later.
+once (CH12): whether WhatsApp takes it is heard later. So is what becomes of an edit, a deletion
+or a reaction once WhatsApp has the message; one that still waits is changed here and now.
+
+Whoever changes a message that may be about to be sent takes its device first, as whoever works
+through the outbox does: so nobody begins to send it meanwhile.
 """
 
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec import UNSET
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.chats import Chat
-from clarin_core.domain.ids import MessageId
-from clarin_core.domain.inbox_events import MessageQueued, MessageStatusChanged
-from clarin_core.domain.media import Media, MediaState, MediaType
+from clarin_core.domain.command import ANY_VERSION, Precondition
+from clarin_core.domain.devices import DeviceStatus
+from clarin_core.domain.ids import ChatId, MediaId, MessageId
+from clarin_core.domain.inbox_events import (
+    ChatUpdated,
+    MessageQueued,
+    MessageRevoked,
+    status_changed,
+)
+from clarin_core.domain.media import Attachment, MediaView, NewUrlFile, attachment_of
 from clarin_core.domain.messages import (
-    QUOTE_MAX,
-    Direction,
     Message,
     MessageDraft,
     MessageKind,
     MessageStatus,
     MessageView,
     Poll,
-    Quoted,
+    wrong_state,
 )
-from clarin_core.domain.outbox import OutboxDraft, OutboxKind
+from clarin_core.domain.outbox import WAITS_MAX, OutboxDraft, OutboxKind
 from clarin_core.domain.sending import (
+    TYPING_COUNTS,
     Forward,
     MessageChoice,
     MessageEdit,
@@ -34,21 +45,26 @@ from clarin_core.domain.sending import (
     NewPoll,
     NewReaction,
     Typing,
+    call_off,
+    forward,
+    is_on_whatsapp,
+    kind_of,
+    newborn,
+    quote,
+    require_own,
+    require_text,
+    reword,
+    spoken,
 )
-from clarin_core.errors import Conflict, Invalid
+from clarin_core.errors import Invalid, NotFound
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
-from clarin_core.usecases.chats import chat_with
+from clarin_core.usecases.inbox_news import changes_of
+from clarin_core.usecases.inbox_people import chat_with
 
-TYPING_COUNTS = timedelta(seconds=10)
-_KINDS = {
-    MediaType.IMAGE: MessageKind.IMAGE,
-    MediaType.VIDEO: MessageKind.VIDEO,
-    MediaType.AUDIO: MessageKind.AUDIO,
-    MediaType.DOCUMENT: MessageKind.DOCUMENT,
-    MediaType.STICKER: MessageKind.STICKER,
-}
+Fetch = Callable[[Actor, NewUrlFile], Awaitable[MediaView]]
+"""Keeps a file of the web, committed on its own; raises Invalid `url`, and what an upload does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,129 +73,164 @@ class MessageUseCases:
 
     storage: Storage
     clock: Clock
+    for_message: Fetch
 
     async def send(self, actor: Actor, new: NewMessage) -> MessageView:
-        """Say something in a chat, or to a phone."""
+        """Say something in a chat, or to a phone; it waits until the device sends it.
+
+        With `queue` false it is refused unless the device is connected right now. A file that
+        lies on the web is fetched first, while nothing is held.
+        """
+        media_id = new.media_id if new.media_url is UNSET else await self._fetch(actor, new)
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             chat = await _addressed(tx, actor, new, at=at)
-            media = None if new.media_id is UNSET else await tx.media.get(new.media_id)
-            draft = _draft(actor, chat, at=at)
-            draft.kind = _kind(media)
+            file = None
+            if media_id is not UNSET:  # Locked: the purge may be about to take it away.
+                file = attachment_of(await tx.media.get(media_id))
+            draft = spoken(chat, actor.user_id, at=at)
             draft.body = None if new.body is UNSET else new.body
-            draft.media_id = media.id if media else None
-            draft.quoted = await _quoted(tx, chat, new)
-            message = await _queue(tx, chat, draft, needs_device=not new.queue, at=at)
-        return await self._view(actor, message.id)
+            draft.kind = kind_of(file, draft.body)
+            draft.media_id = file.id if file else None
+            if new.quoted_message_id is not UNSET:
+                draft.quoted = quote(await tx.views.message(new.quoted_message_id), chat.id)
+            await _require_devices(tx, [chat], new.queue)
+            (message,) = await _queue(tx, [chat], [draft], file, at=at)
+        return newborn(message, file)
 
     async def ask(self, actor: Actor, new: NewPoll) -> MessageView:
-        """Ask a question with options."""
+        """Ask a question with options, of which some may be chosen (CH17)."""
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             chat = await tx.chats.get(new.chat_id)
-            draft = _draft(actor, chat, at=at)
+            draft = spoken(chat, actor.user_id, at=at)
             draft.kind, draft.body = MessageKind.POLL, new.question
             draft.poll = Poll(options=list(new.options), selectable=new.max_selections)
-            message = await _queue(tx, chat, draft, needs_device=not new.queue, at=at)
-        return await self._view(actor, message.id)
+            await _require_devices(tx, [chat], new.queue)
+            (message,) = await _queue(tx, [chat], [draft], None, at=at)
+        return newborn(message, None)
 
-    async def forward(self, actor: Actor, forward: Forward) -> list[MessageView]:
-        """Say a message again in other chats."""
+    async def forward(self, actor: Actor, wanted: Forward) -> list[MessageView]:
+        """Say a message again in other chats, all or none; the answer is in the order of chats."""
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            said = await tx.messages.get(forward.message_id)
-            if said.revoked_at is not None or said.kind in (
-                MessageKind.SYSTEM,
-                MessageKind.UNKNOWN,
-            ):
-                raise Invalid("message_id", "cannot be forwarded")
-            sent = []
-            for chat_id in sorted(forward.chat_ids):
-                chat = await tx.chats.get(chat_id)
-                draft = _draft(actor, chat, at=at)
-                for field in ("kind", "body", "media_id", "location", "cards", "poll"):
-                    setattr(draft, field, getattr(said, field))
-                needs_device = not forward.queue
-                sent.append(await _queue(tx, chat, draft, needs_device=needs_device, at=at))
-        return [await self._view(actor, message.id) for message in sent]
+            said = await tx.views.message(wanted.message_id)
+            chats = await _live(tx, wanted.chat_ids)
+            drafts = [forward(said, spoken(chat, actor.user_id, at=at)) for chat in chats]
+            await _require_devices(tx, chats, wanted.queue)
+            messages = await _queue(tx, chats, drafts, said.media, at=at)
+        return [newborn(message, said.media) for message in messages]
 
-    async def retry(self, actor: Actor, message_id: MessageId) -> MessageView:
+    async def retry(
+        self, actor: Actor, message_id: MessageId, seen: Precondition = ANY_VERSION
+    ) -> MessageView:
         """Send what failed, or what nobody knows of, once more: it may then arrive twice."""
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            message = await tx.messages.get(message_id)
+            chat, message = await _held(tx, message_id)
+            message.expect(seen.version)
+            item = _sending(message, at)
+            item.doubts = int(message.status is MessageStatus.UNKNOWN)
             message.queue_again(at=at)
-            await tx.messages.save([message])
-            await tx.outbox.add([_sending(message)], at=at)
-            tx.emit(MessageStatusChanged(messages=[message]))
+            await tx.outbox.add([item], at=at)
+            await _settle(tx, chat, message)
         return await self._view(actor, message_id)
 
-    async def give_up(self, actor: Actor, message_id: MessageId) -> MessageView:
+    async def give_up(
+        self, actor: Actor, message_id: MessageId, seen: Precondition = ANY_VERSION
+    ) -> MessageView:
         """Take a message of which nobody knows for one that was not sent."""
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            message = await tx.messages.get(message_id)
+            chat, message = await _held(tx, message_id)
+            message.expect(seen.version)
             if message.status is not MessageStatus.UNKNOWN:
-                raise Conflict("invalid_state", f"the message is {message.status.value}")
+                raise wrong_state(message)
             message.end(MessageStatus.FAILED, "given up", at=at)
-            await tx.messages.save([message])
-            tx.emit(MessageStatusChanged(messages=[message]))
+            await _settle(tx, chat, message)
         return await self._view(actor, message_id)
 
-    async def react(self, actor: Actor, new: NewReaction) -> None:
-        """Feel something about a message, or nothing any more."""
-        await self._tell(actor, new.message_id, OutboxKind.REACT, text=new.emoji)
+    async def react(self, actor: Actor, new: NewReaction) -> MessageView:
+        """Feel something about a message, or nothing any more; it shows when WhatsApp has it."""
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            message = await tx.views.message(new.message_id)
+            await _order(tx, message, OutboxKind.REACT, text=new.emoji, at=self.clock())
+        return message
 
-    async def edit(self, actor: Actor, edit: MessageEdit) -> None:
-        """Let an own message say something else; it does so when WhatsApp has it."""
-        await self._tell(actor, edit.message_id, OutboxKind.EDIT, text=edit.body, is_own=True)
+    async def edit(self, actor: Actor, edit: MessageEdit) -> MessageView:
+        """Let an own message say something else: at once while it waits, else when WhatsApp has it.
 
-    async def revoke(self, actor: Actor, choice: MessageChoice) -> None:
-        """Take an own message back."""
-        await self._tell(actor, choice.message_id, OutboxKind.REVOKE, is_own=True)
-
-    async def type(self, actor: Actor, typing: Typing) -> None:
-        """Show the other side that somebody types; worth nothing after ten seconds."""
+        One that is being sent, or of which nobody knows, stays as it is (`invalid_state`).
+        """
         at = self.clock()
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            chat = await tx.chats.get(typing.chat_id)
+            chat, message = await _held(tx, edit.message_id)
+            require_own(message)
+            require_text(message)
+            if is_on_whatsapp(message):
+                await _order(tx, message, OutboxKind.EDIT, text=edit.body, at=at)
+            else:
+                await _reword(tx, chat, message, edit.body, at=at)
+        return await self._view(actor, edit.message_id)
+
+    async def revoke(self, actor: Actor, choice: MessageChoice) -> MessageView:
+        """Take an own message back: it is never sent, or WhatsApp is asked to delete it.
+
+        One that is being sent, or of which nobody knows, stays as it is (`invalid_state`).
+        """
+        at = self.clock()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            chat, message = await _held(tx, choice.message_id)
+            require_own(message)
+            if message.revoked_at is not None:
+                pass  # There is nothing left to be done.
+            elif is_on_whatsapp(message):
+                await _order(tx, message, OutboxKind.REVOKE, at=at)
+            else:
+                await _call_off(tx, chat, message, at=at)
+        return await self._view(actor, choice.message_id)
+
+    async def type(self, actor: Actor, typing: Typing) -> None:
+        """Show the other side that somebody types; worth nothing after ten seconds.
+
+        Nor is it while the device is not connected: then nothing happens.
+        """
+        at = self.clock()
+        async with self.storage.begin(actor.account_id, actor.origin) as tx:
+            chat = await tx.views.chat(typing.chat_id)
+            device = await tx.views.device(chat.device_id)
             item = OutboxDraft(
                 kind=OutboxKind.TYPING,
                 device_id=chat.device_id,
                 chat_id=chat.id,
-                text="composing" if typing.is_typing else "paused",
+                text=typing.state.value,
                 expires_at=at + TYPING_COUNTS,
             )
-            await tx.outbox.add([item], at=at)
+            if device.status is DeviceStatus.CONNECTED:
+                await tx.outbox.add([item], at=at)
 
-    async def _tell(
-        self,
-        actor: Actor,
-        message_id: MessageId,
-        kind: OutboxKind,
-        *,
-        text: str | None = None,
-        is_own: bool = False,
-    ) -> None:
-        """Have something done about a message that WhatsApp knows."""
-        async with self.storage.begin(actor.account_id, actor.origin) as tx:
-            message = await tx.messages.get(message_id)
-            if message.wa_message_id is None or message.revoked_at is not None:
-                raise Conflict("invalid_state", "WhatsApp does not have the message", id=message.id)
-            if is_own and message.direction is not Direction.OUT:
-                raise Invalid("message_id", "is not an own message")
-            item = OutboxDraft(
-                kind=kind,
-                device_id=message.device_id,
-                chat_id=message.chat_id,
-                message_id=message.id,
-                wa_message_ids=[message.wa_message_id],
-                text=text,
-            )
-            await tx.outbox.add([item], at=self.clock())
+    async def _fetch(self, actor: Actor, new: NewMessage) -> MediaId:
+        """Keep the file that a message has on the web, if there is whom to send it to."""
+        assert new.media_url is not UNSET
+        if new.chat_id is not UNSET:
+            await self.storage.views(actor.account_id).chat(new.chat_id)
+        try:
+            wanted = NewUrlFile(url=new.media_url, media_type=new.media_type)
+            return (await self.for_message(actor, wanted)).id
+        except Invalid as error:
+            field = "media_url" if error.field in ("url", "file") else error.field
+            raise Invalid(field, error.reason) from error
 
     async def _view(self, actor: Actor, message_id: MessageId) -> MessageView:
         return await self.storage.views(actor.account_id).message(message_id)
+
+
+async def say(tx: Transaction, actor: Actor, chat: Chat, body: str, *, at: datetime) -> Message:
+    """Queue a text in a chat, whether its device is connected or not."""
+    draft = spoken(chat, actor.user_id, at=at)
+    draft.body = body
+    (message,) = await _queue(tx, [chat], [draft], None, at=at)
+    return message
 
 
 async def _addressed(tx: Transaction, actor: Actor, new: NewMessage, *, at: datetime) -> Chat:
@@ -190,59 +241,110 @@ async def _addressed(tx: Transaction, actor: Actor, new: NewMessage, *, at: date
     return await chat_with(tx, new.device_id, new.to, region=actor.region, at=at)
 
 
-async def _quoted(tx: Transaction, chat: Chat, new: NewMessage) -> Quoted | None:
-    """Return what is answered, as the store has it and not as the client says (CH14)."""
-    if new.quoted_message_id is UNSET:
-        return None
-    said = await tx.messages.get(new.quoted_message_id)
-    if said.chat_id != chat.id or said.wa_message_id is None:
-        raise Invalid("quoted_message_id", "is not a message of this chat on WhatsApp")
-    body = None if said.body is None else said.body[:QUOTE_MAX]
-    return Quoted(wa_message_id=said.wa_message_id, body=body, sender=said.sender)
+async def _live(tx: Transaction, chat_ids: Collection[ChatId]) -> list[Chat]:
+    chats = [chat for chat in await tx.chats.get_many(chat_ids) if chat.deleted_at is None]
+    if missing := set(chat_ids) - {chat.id for chat in chats}:
+        raise NotFound("chat", min(missing))
+    return chats
+
+
+async def _held(tx: Transaction, message_id: MessageId) -> tuple[Chat, Message]:
+    """Return a message that people see, and its chat, after their device."""
+    seen = await tx.views.message(message_id)
+    await tx.devices.get(seen.device_id)
+    chat = await tx.chats.get(seen.chat_id)
+    return chat, await tx.messages.get(message_id)
+
+
+async def _require_devices(tx: Transaction, chats: Sequence[Chat], may_wait: bool) -> None:
+    """Raise Conflict `device_not_connected` unless all may wait; a look is enough for that."""
+    if not may_wait:
+        for device_id in sorted({chat.device_id for chat in chats}):
+            (await tx.views.device(device_id)).require_connected()
 
 
 async def _queue(
-    tx: Transaction, chat: Chat, draft: MessageDraft, *, needs_device: bool, at: datetime
-) -> Message:
-    """Store a message and what is to be done about it (CH12)."""
-    if needs_device:
-        (await tx.devices.get(chat.device_id)).require_connected()
-    (message,) = await tx.messages.add([draft], at=at)
-    assert message is not None, "a message without a name of WhatsApp's is always new"
-    chat.read(message.place, at=at)
-    chat.take([message], at=at)
-    tally = (await tx.messages.tally([chat]))[chat.id]
-    chat.show(tally.latest, tally.unread, at=at)
-    await tx.chats.save([chat])
-    await tx.outbox.add([_sending(message)], at=at)
-    tx.emit(MessageQueued(chat=chat, message=message))
-    return message
+    tx: Transaction,
+    chats: Sequence[Chat],
+    drafts: Sequence[MessageDraft],
+    file: Attachment | None,
+    *,
+    at: datetime,
+) -> list[Message]:
+    """Store a message in each chat, and what is to be done about it; all before it is read."""
+    added = await tx.messages.add(drafts, at=at)
+    messages = [message for message in added if message is not None]  # Without a name, all are new.
+    for chat, message in zip(chats, messages, strict=True):
+        chat.read(message.place, at=at)
+    tallies = await tx.messages.tally(chats)
+    for chat in chats:
+        chat.show(tallies[chat.id].latest, tallies[chat.id].unread, at=at)
+    await tx.chats.save(chats)
+    await tx.outbox.add([_sending(message, at) for message in messages], at=at)
+    for chat, message in zip(chats, messages, strict=True):
+        tx.emit(MessageQueued(chat=chat, message=message, file=file))
+    return messages
 
 
-def _draft(actor: Actor, chat: Chat, *, at: datetime) -> MessageDraft:
-    return MessageDraft(
-        chat_id=chat.id,
-        device_id=chat.device_id,
-        direction=Direction.OUT,
-        kind=MessageKind.TEXT,
-        status=MessageStatus.QUEUED,
-        sent_at=at,
-        actor=actor.user_id,
+async def _order(
+    tx: Transaction,
+    message: Message,
+    kind: OutboxKind,
+    *,
+    text: str | None = None,
+    at: datetime,
+) -> None:
+    """Have something done about a message that WhatsApp has; raises Conflict for another one."""
+    if message.wa_message_id is None or not is_on_whatsapp(message) or message.revoked_at:
+        raise wrong_state(message)
+    item = OutboxDraft(
+        kind=kind,
+        device_id=message.device_id,
+        chat_id=message.chat_id,
+        message_id=message.id,
+        wa_message_ids=[message.wa_message_id],
+        text=text,
     )
+    await tx.outbox.add([item], at=at)
 
 
-def _sending(message: Message) -> OutboxDraft:
+async def _reword(
+    tx: Transaction, chat: Chat, message: Message, body: str, *, at: datetime
+) -> None:
+    before = message.version
+    reword(message, body, at=at)
+    if message.version > before:
+        await tx.messages.save([message])
+        tx.emit(*await changes_of(tx, [chat], edited=[message]))
+        await _show_again(tx, chat, at=at)
+
+
+async def _call_off(tx: Transaction, chat: Chat, message: Message, *, at: datetime) -> None:
+    call_off(message, at=at)
+    for item in await tx.outbox.of_message(message.id):
+        await tx.outbox.remove(item)
+    await _settle(tx, chat, message)
+    tx.emit(MessageRevoked(messages=[message]))
+    await _show_again(tx, chat, at=at)
+
+
+async def _settle(tx: Transaction, chat: Chat, message: Message) -> None:
+    await tx.messages.save([message])
+    tx.emit(status_changed([message], [chat]))
+
+
+async def _show_again(tx: Transaction, chat: Chat, *, at: datetime) -> None:
+    tally = (await tx.messages.tally([chat]))[chat.id]
+    if changed := chat.show(tally.latest, tally.unread, at=at):
+        await tx.chats.save([chat])
+        tx.emit(ChatUpdated(chats=[chat], changed=list(changed)))
+
+
+def _sending(message: Message, at: datetime) -> OutboxDraft:
     return OutboxDraft(
         kind=OutboxKind.SEND,
         device_id=message.device_id,
         chat_id=message.chat_id,
         message_id=message.id,
+        expires_at=at + WAITS_MAX,
     )
-
-
-def _kind(media: Media | None) -> MessageKind:
-    if media is None:
-        return MessageKind.TEXT
-    if media.state is not MediaState.STORED:
-        raise Invalid("media_id", "is not here (yet)")
-    return _KINDS[media.type]

@@ -1,6 +1,6 @@
 """What the outbox has for a device, one thing after the other, whatever dies in between.
 
-Each step is committed before the next: taken (`begin`), done on WhatsApp, told (`sent` and its
+Each step is committed before the next: taken (`begin`), done on WhatsApp, told (`done` and its
 like). Whoever loses the lease in between tells nothing any more, and the next holder finds the
 item at work (`recover`): what may be repeated is; of a message nobody knows, unless the adapter
 delivers one id once.
@@ -14,25 +14,42 @@ from msgspec import Struct
 
 from clarin_core.domain.actor import Cause, Origin
 from clarin_core.domain.chats import Chat
-from clarin_core.domain.devices import DeviceLease
-from clarin_core.domain.inbox_events import MessageReceived, MessageSent, MessageStatusChanged
+from clarin_core.domain.devices import Device, DeviceLease
+from clarin_core.domain.ids import AccountId
+from clarin_core.domain.inbox_events import (
+    ChatUpdated,
+    MessageEdited,
+    MessageReceived,
+    MessageRevoked,
+    MessageSent,
+    ReactionChanged,
+    status_changed,
+)
+from clarin_core.domain.jid import Identity
+from clarin_core.domain.media import Media
 from clarin_core.domain.messages import Message, MessageDraft, MessageStatus
-from clarin_core.domain.outbox import OutboxItem, OutboxKind
+from clarin_core.domain.outbox import OutboxItem, OutboxKind, may_repeat
+from clarin_core.domain.replies import Reaction, Sender
+from clarin_core.errors import NotFound
 from clarin_core.ports.messaging import SentAs
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.inbox_news import files_of
 
 WHATSAPP = Origin(cause=Cause.WHATSAPP)
 _NOBODY_KNOWS = "nobody can say whether it was sent"
+_TOO_LATE = "it waited for too long"
 
 
 class Errand(Struct, frozen=True, kw_only=True):
-    """Something to do on WhatsApp now; `message` is what it is about."""
+    """Something to do on WhatsApp now; `message` is what it is about, `media` its file."""
 
+    account_id: AccountId
     item: OutboxItem
     chat: Chat
     message: Message | None = None
+    media: Media | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +69,31 @@ class SendingUseCases:
         """
         at = self.clock()
         async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            await tx.devices.hold(lease.key.device_id, lease.token)
-            item = await _next(tx, lease, at=at)
+            device = await tx.devices.hold(lease.key.device_id, lease.token)
+            item, message = await _next(tx, device, at=at)
             if item is None:
                 return None
             (chat,) = await tx.chats.get_many([item.chat_id])
-            message = None if item.message_id is None else await tx.messages.get(item.message_id)
             item.begin(lease.token)
             await tx.outbox.save(item)
+            media = None
             if item.kind is OutboxKind.SEND and message is not None:
                 message.wa_message_id = message.wa_message_id or wa_message_id
                 message.hand_over(at=at)
                 await tx.messages.save([message])
-                tx.emit(MessageStatusChanged(messages=[message]))
-        return Errand(item=item, chat=chat, message=message)
+                tx.emit(status_changed([message], [chat]))
+                media = None if message.media_id is None else await tx.media.get(message.media_id)
+        account_id = lease.key.account_id
+        return Errand(account_id=account_id, item=item, chat=chat, message=message, media=media)
 
     async def done(self, lease: DeviceLease, item: OutboxItem, sent: SentAs | None) -> None:
         """Be done with an item; `sent` is how WhatsApp names a message."""
 
-        async def end(tx: Transaction, message: Message, at: datetime) -> None:
+        async def end(matter: "_Matter") -> None:
             if sent is not None:
-                await _settle(tx, message, sent, at=at)
+                await _settle(matter, sent)
+            else:
+                await _carry_out(matter, item)
 
         await self._end(lease, item, end)
 
@@ -87,58 +108,130 @@ class SendingUseCases:
         return None
 
     async def fail(self, lease: DeviceLease, item: OutboxItem, reason: str) -> None:
-        """Give up what WhatsApp refuses."""
-        await self._end(lease, item, _ending(MessageStatus.FAILED, reason))
+        """Give up what WhatsApp refuses; the message says why."""
+        await self._end(lease, item, _failing(item, reason))
 
     async def lose(self, lease: DeviceLease, item: OutboxItem) -> None:
-        """Leave it to an echo, or to a person, to say what became of it."""
-        await self._end(lease, item, _ending(MessageStatus.UNKNOWN, _NOBODY_KNOWS))
+        """Leave it to an echo, or to a person, to say what became of a message.
+
+        Unless the account wants it to be sent once more all the same.
+        """
+        async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
+            device = await tx.devices.hold(lease.key.device_id, lease.token)
+            await _lose(tx, device, item, at=self.clock())
 
     async def recover(self, lease: DeviceLease, *, honours_ids: bool) -> None:
         """Settle what another holder of the device had begun and not ended."""
         at = self.clock()
         async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            await tx.devices.hold(lease.key.device_id, lease.token)
+            device = await tx.devices.hold(lease.key.device_id, lease.token)
             for item in await tx.outbox.at_work(lease.key.device_id):
                 if item.kind is not OutboxKind.SEND or honours_ids:
                     item.token = None
                     await _wait_again(tx, item, at=at)
                 else:
-                    await _finish(tx, item, _ending(MessageStatus.UNKNOWN, _NOBODY_KNOWS), at)
+                    await _lose(tx, device, item, at=at)
 
     async def _end(self, lease: DeviceLease, item: OutboxItem, ending: "_Ending") -> None:
         async with self.storage.begin(lease.key.account_id, WHATSAPP) as tx:
-            await tx.devices.hold(lease.key.device_id, lease.token)
-            await _finish(tx, item, ending, self.clock())
+            device = await tx.devices.hold(lease.key.device_id, lease.token)
+            await _finish(tx, device, item, ending, at=self.clock())
 
 
-async def _next(tx: Transaction, lease: DeviceLease, *, at: datetime) -> OutboxItem | None:
-    """Return what is due and still worth doing."""
-    while item := await tx.outbox.next(lease.key.device_id, at=at):
-        if item.expires_at is None or item.expires_at > at:
-            return item
-        await tx.outbox.remove(item)
-    return None
+@dataclass(frozen=True, slots=True)
+class _Matter:
+    """A message, and what surrounds it, while something becomes of it."""
+
+    tx: Transaction
+    device: Device
+    chat: Chat
+    message: Message
+    at: datetime
+
+    async def store(self) -> None:
+        """Store the message, and let its chat show what it has now."""
+        await self.tx.messages.save([self.message])
+        tally = (await self.tx.messages.tally([self.chat]))[self.chat.id]
+        if changed := self.chat.show(tally.latest, tally.unread, at=self.at):
+            await self.tx.chats.save([self.chat])
+            self.tx.emit(ChatUpdated(chats=[self.chat], changed=list(changed)))
 
 
-_Ending = Callable[[Transaction, Message, datetime], Awaitable[None]]
+_Ending = Callable[[_Matter], Awaitable[None]]
+
+
+async def _next(
+    tx: Transaction, device: Device, *, at: datetime
+) -> tuple[OutboxItem | None, Message | None]:
+    """Return what is due and still worth doing, with its message; the rest comes to nothing."""
+    while item := await tx.outbox.next(device.id, at=at):
+        message = await _message(tx, item)
+        if item.expires_at is not None and item.expires_at <= at:
+            await _finish(tx, device, item, _failing(item, _TOO_LATE), at=at)
+        elif item.kind is OutboxKind.SEND and not (message and message.is_waiting):
+            await tx.outbox.remove(item)  # An echo of an earlier try came first.
+        else:
+            return item, message
+    return None, None
 
 
 def _ending(status: MessageStatus, reason: str) -> _Ending:
-    async def end(tx: Transaction, message: Message, at: datetime) -> None:
-        before = message.version
-        message.end(status, reason, at=at)
-        if message.version > before:
-            await tx.messages.save([message])
-            tx.emit(MessageStatusChanged(messages=[message]))
+    async def end(matter: _Matter) -> None:
+        before = matter.message.version
+        matter.message.end(status, reason, at=matter.at)
+        if matter.message.version > before:
+            await matter.tx.messages.save([matter.message])
+            matter.tx.emit(status_changed([matter.message], [matter.chat]))
 
     return end
 
 
-async def _finish(tx: Transaction, item: OutboxItem, ending: _Ending, at: datetime) -> None:
-    if item.kind is OutboxKind.SEND and item.message_id is not None:
-        await ending(tx, await tx.messages.get(item.message_id), at)
+def _failing(item: OutboxItem, reason: str) -> _Ending:
+    """Return how an item fails: an own message as such, another thing with a word about it."""
+    if item.kind is OutboxKind.SEND:
+        return _ending(MessageStatus.FAILED, reason)
+
+    async def end(matter: _Matter) -> None:
+        error = f"{item.kind.value}: {reason}"
+        if item.kind is not OutboxKind.TYPING and matter.message.alter(
+            {"error": error}, at=matter.at
+        ):
+            await matter.tx.messages.save([matter.message])
+            matter.tx.emit(status_changed([matter.message], [matter.chat]))
+
+    return end
+
+
+async def _finish(
+    tx: Transaction, device: Device, item: OutboxItem, ending: _Ending, *, at: datetime
+) -> None:
+    """Let something become of an item's message, unless a union took it away, and of the item.
+
+    A union may also have brought the message to another chat.
+    """
+    chats = {chat.id: chat for chat in await tx.chats.get_many([item.chat_id])}
+    message = await _message(tx, item)
+    if message is not None:
+        if message.chat_id not in chats:
+            chats |= {chat.id: chat for chat in await tx.chats.get_many([message.chat_id])}
+        await ending(_Matter(tx, device, chats[message.chat_id], message, at))
     await tx.outbox.remove(item)
+
+
+async def _message(tx: Transaction, item: OutboxItem) -> Message | None:
+    try:
+        return None if item.message_id is None else await tx.messages.get(item.message_id)
+    except NotFound:
+        return None
+
+
+async def _lose(tx: Transaction, device: Device, item: OutboxItem, *, at: datetime) -> None:
+    policy = (await tx.views.account()).resend_unknown
+    if may_repeat(item, policy, is_campaign=False):
+        item.repeat(at)
+        await _wait_again(tx, item, at=at)
+    else:
+        await _finish(tx, device, item, _ending(MessageStatus.UNKNOWN, _NOBODY_KNOWS), at=at)
 
 
 async def _wait_again(tx: Transaction, item: OutboxItem, *, at: datetime) -> None:
@@ -148,30 +241,63 @@ async def _wait_again(tx: Transaction, item: OutboxItem, *, at: datetime) -> Non
         if message.status is MessageStatus.SENDING:
             message.alter({"status": MessageStatus.QUEUED}, at=at)
             await tx.messages.save([message])
-            tx.emit(MessageStatusChanged(messages=[message]))
+            chats = await tx.chats.get_many([message.chat_id])
+            tx.emit(status_changed([message], chats))
 
 
-async def _settle(tx: Transaction, message: Message, sent: SentAs, *, at: datetime) -> None:
+async def _settle(matter: _Matter, sent: SentAs) -> None:
     """Give a message its name at WhatsApp, and what was said of that name before.
 
     An echo may have taken it for another one that said the same: that one is its own again.
     """
+    tx, message, at = matter.tx, matter.message, matter.at
     key = message.chat_id, sent.wa_message_id
     if message.wa_message_id not in (None, sent.wa_message_id):
-        await _give_back(tx, message, at=at)
-    message.settle(sent.wa_message_id, sent.at, at=at)
+        await _give_back(matter)
+    if await tx.messages.by_wa([key]) and message.wa_message_id is None:
+        message.rise(MessageStatus.SENT, at=at)  # Its echo was taken for another one, and stays.
+    else:
+        message.settle(sent.wa_message_id, sent.at, at=at)
     if mark := (await tx.messages.take_marks([key])).get(key):
         mark.bring_in(message, at=at)
-    await tx.messages.save([message])
-    tx.emit(MessageSent(message=message))
+    await matter.store()
+    file = next(iter(await files_of(tx, [message])), None)
+    tx.emit(MessageSent(message=message, file=file))
 
 
-async def _give_back(tx: Transaction, message: Message, *, at: datetime) -> None:
+async def _give_back(matter: _Matter) -> None:
     """Keep the message that the phone sent, for which ours was taken, as one of its own."""
+    tx, message = matter.tx, matter.message
     fields = {name: getattr(message, name) for name in MessageDraft.__struct_fields__}
     theirs = MessageDraft(**fields | {"actor": None})
-    message.wa_message_id = None
+    message.disown(MessageStatus.SENDING, at=matter.at)
     await tx.messages.save([message])
-    (kept,) = await tx.messages.add([theirs], at=at)
+    (kept,) = await tx.messages.add([theirs], at=matter.at)
     if kept is not None:
-        tx.emit(MessageReceived(chats=[], messages=[kept]))
+        tx.emit(MessageReceived(chats=[], messages=[kept], files=await files_of(tx, [kept])))
+
+
+async def _carry_out(matter: _Matter, item: OutboxItem) -> None:
+    """Let happen here what the device did there: nobody tells it what it did itself."""
+    tx, message, at = matter.tx, matter.message, matter.at
+    match item.kind:
+        case OutboxKind.EDIT if message.edit(item.text, at, at=at):
+            await matter.store()
+            tx.emit(MessageEdited(messages=[message], files=await files_of(tx, [message])))
+        case OutboxKind.REVOKE if message.revoke(at, at=at):
+            await matter.store()
+            tx.emit(MessageRevoked(messages=[message]))
+        case OutboxKind.REACT if matter.device.phone is not None:
+            ours = Identity.of_phone(matter.device.phone)
+            reaction = Reaction(
+                chat_id=message.chat_id,
+                wa_message_id=message.wa_message_id or "",
+                sender=ours,
+                emoji=item.text or "",
+                at=at,
+            )
+            if changed := await tx.messages.react([reaction]):
+                senders = [Sender(identity=ours, is_from_me=True)]
+                tx.emit(ReactionChanged(reactions=changed, senders=senders))
+        case _:
+            pass

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import platform
 from importlib.metadata import version as version_of
 from typing import Annotated
@@ -11,9 +12,12 @@ import typer
 
 from clarin_server import cli_kommo
 from clarin_server.database import ready_storage
+from clarin_server.demo.run import demo as run_demo
+from clarin_server.devices import devices
 from clarin_server.doctor import examine, print_table
 from clarin_server.http.openapi import document
-from clarin_server.plain import plain_words, settings_of
+from clarin_server.options import settings_of
+from clarin_server.plain_words import plain_words
 from clarin_server.progress import Progress
 from clarin_server.settings import WANTED, Settings
 from clarin_server.start import serve as serve_until_stopped
@@ -29,6 +33,7 @@ main = typer.Typer(
 )
 
 main.add_typer(cli_kommo.main)
+main.add_typer(devices, name="devices")
 
 _Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.  [HOST]")]
 _Port = Annotated[str, typer.Option(help="Port to listen on; 0 takes a free one.  [PORT]")]
@@ -41,6 +46,7 @@ _Storage = Annotated[
 _DataDir = Annotated[
     str, typer.Option(help="Folder of the embedded database.  [CLARIN_DATA_DIR, ./data]")
 ]
+_Minutes = Annotated[float, typer.Option(min=0, help="Stop after so long; 0 is never.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -61,6 +67,17 @@ def serve(
     with plain_words():
         settings = settings_of(given)
         serve_until_stopped(settings, Progress(settings), workers=workers)
+
+
+@main.command()
+def demo(host: _Host = "", port: _Port = "", minutes: _Minutes = 0) -> None:
+    """Show an inbox that lives: a shop with a simulated WhatsApp, until Ctrl-C.
+
+    All of it is in a temporary folder, with a PostgreSQL of its own, and is removed at the end.
+    """
+    given = {name: value for name, value in (("HOST", host), ("PORT", port)) if value}
+    with plain_words():
+        run_demo({**os.environ, **given}, minutes=minutes or None)
 
 
 @main.command()

@@ -11,7 +11,8 @@ from clarin_core.domain.actor import Actor
 from clarin_core.domain.kommo import KommoCredentials
 from clarin_server import kommo
 from clarin_server.errors import CannotStart
-from clarin_server.plain import plain_words, settings_of
+from clarin_server.options import settings_of
+from clarin_server.plain_words import plain_words
 from clarin_server.progress import Progress
 from clarin_server.services import Services
 from clarin_server.start import services_of

@@ -1,22 +1,37 @@
 """The graph of all parts, declared once; the only file that knows dependency-injector."""
 
+import asyncio
+from random import random as chance
+
 from dependency_injector import containers, providers
 
+from clarin_core.domain.media_links import MediaLinks
+from clarin_core.pool.parts import Parts
+from clarin_core.pool.pool import DevicePool
 from clarin_core.reads.cached import SHAPES, CachedStorage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
+from clarin_core.usecases.chats import ChatUseCases
 from clarin_core.usecases.contacts import ContactUseCases
+from clarin_core.usecases.device_sessions import DeviceSessionUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.inbox import InboxUseCases
 from clarin_core.usecases.kommo import KommoUseCases
 from clarin_core.usecases.leads import LeadUseCases
+from clarin_core.usecases.media import MediaUseCases
+from clarin_core.usecases.media_fetch import MediaFetchUseCases
+from clarin_core.usecases.media_purge import MediaPurgeUseCases
 from clarin_core.usecases.members import MemberUseCases
+from clarin_core.usecases.messages import MessageUseCases
 from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
+from clarin_core.usecases.sending import SendingUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
 from clarin_kommo import KommoCrm
+from clarin_media import HttpsWeb
 from clarin_memory import MemoryBudget, MemoryCache, MemoryLimiter, MemoryPublisher, Unlimited
 from clarin_redis import (
     Realm,
@@ -31,9 +46,18 @@ from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
 from clarin_server.log import log_failure, log_redis_failure
 from clarin_server.metrics import Metrics
-from clarin_server.plugins import connect_storage
+from clarin_server.plugins import connect_media, connect_storage
 from clarin_server.services import Services
 from clarin_server.settings import KOMMO_PACE, PASSWORDS_WAITING_MAX, Settings
+from clarin_server.whatsapp import (
+    SWITCHED_OFF,
+    DeviceWatch,
+    new_message_name,
+    process_name,
+    real_messaging,
+    simulated_messaging,
+)
+from clarin_whatsapp import AbsentMessaging
 
 
 class Container(containers.DeclarativeContainer):
@@ -85,6 +109,10 @@ class Container(containers.DeclarativeContainer):
     tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)
     storage = providers.Singleton(connect_storage, storage_url, clock=clock, publisher=publisher)
 
+    media_url = providers.Callable(lambda all_, url: all_.media_address(url), settings, storage_url)
+    blobs = providers.Singleton(connect_media, media_url)
+    web = providers.Singleton(HttpsWeb)
+
     feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
     near = providers.Singleton(MemoryCache, clock)
     far = providers.Singleton(RedisCache, cache_link, realm, SHAPES)
@@ -92,6 +120,35 @@ class Container(containers.DeclarativeContainer):
     cached = providers.Singleton(
         CachedStorage, storage, feed, publisher, caches, watch=metrics.provided.cache_read
     )
+    messaging = providers.Selector(
+        settings.provided.messaging,
+        neonize=providers.Singleton(real_messaging, settings.provided.whatsapp_folder),
+        simulated=providers.Singleton(simulated_messaging, clock, random),
+        off=providers.Singleton(AbsentMessaging, SWITCHED_OFF),
+    )
+    media_fetch = providers.Singleton(MediaFetchUseCases, cached, clock, blobs)
+    pool = providers.Singleton(
+        DevicePool,
+        owner=providers.Singleton(process_name, random),
+        leases=storage.provided.leases,
+        publisher=publisher,
+        chance=providers.Object(chance),
+        parts=providers.Singleton(
+            Parts,
+            messaging=messaging,
+            inbox=providers.Singleton(InboxUseCases, cached, clock, random),
+            sending=providers.Singleton(SendingUseCases, cached, clock),
+            sessions=providers.Singleton(DeviceSessionUseCases, cached, clock),
+            files=media_fetch,
+            blobs=blobs,
+            watch=providers.Singleton(DeviceWatch, metrics, publisher),
+            clock=clock,
+            new_name=providers.Object(new_message_name),
+            pause=providers.Object(asyncio.sleep),
+        ),
+    )
+    links = providers.Singleton(MediaLinks, signing_secret)
+    media = providers.Singleton(MediaUseCases, cached, clock, random, blobs, web, links)
     services = providers.Singleton(
         Services,
         storage=cached,
@@ -101,6 +158,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         limiter=limiter,
         accounts=providers.Singleton(AccountUseCases, cached, clock, hasher),
+        chats=providers.Singleton(ChatUseCases, cached, clock),
         contacts=providers.Singleton(ContactUseCases, cached, clock),
         devices=providers.Singleton(DeviceUseCases, cached, clock),
         imports=providers.Singleton(ImportUseCases, cached, clock),
@@ -109,7 +167,10 @@ class Container(containers.DeclarativeContainer):
             KommoMirrors, cached, clock, crm, box, metrics.provided.kommo_heard
         ),
         leads=providers.Singleton(LeadUseCases, cached, clock),
+        media=media,
+        media_purge=providers.Singleton(MediaPurgeUseCases, cached, clock, blobs),
         members=providers.Singleton(MemberUseCases, cached, clock, hasher),
+        messages=providers.Singleton(MessageUseCases, cached, clock, media.provided.for_message),
         pipelines=providers.Singleton(PipelineUseCases, cached, clock),
         quick_replies=providers.Singleton(QuickReplyUseCases, cached, clock),
         sign_in=providers.Singleton(SignInUseCases, cached, clock, random, hasher, tokens, limiter),
@@ -119,7 +180,17 @@ class Container(containers.DeclarativeContainer):
     opened_in_order = providers.Selector(
         has_redis,
         yes=providers.List(
-            hasher, storage, hints_link, limits_link, cache_link, publisher, feed, cached, crm
+            hasher,
+            storage,
+            blobs,
+            web,
+            hints_link,
+            limits_link,
+            cache_link,
+            publisher,
+            feed,
+            cached,
+            crm,
         ),
-        no=providers.List(hasher, storage, feed, cached, crm),
+        no=providers.List(hasher, storage, blobs, web, feed, cached, crm),
     )

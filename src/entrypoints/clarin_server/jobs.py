@@ -13,7 +13,13 @@ from clarin_core.errors import ClarinError
 from clarin_server.metrics import Metrics
 from clarin_server.mirrors import keeping_mirrors
 from clarin_server.services import Services
-from clarin_server.settings import ANSWERS_KEPT_HOURS, DELETED_KEPT_DAYS, EVENTS_KEPT_DAYS
+from clarin_server.settings import (
+    ANSWERS_KEPT_HOURS,
+    DELETED_KEPT_DAYS,
+    EVENTS_KEPT_DAYS,
+    MARKS_KEPT_DAYS,
+    UNUSED_FILES_KEPT_HOURS,
+)
 
 _POLL_S = 1.0
 _DAY_S = 86_400.0
@@ -47,12 +53,13 @@ async def working(services: Services, metrics: Metrics) -> AsyncIterator[None]:
     """
     imports = Job("import.run", services.imports.run_pending, _POLL_S)
     purge = Job("purge", lambda: _purge(services), _DAY_S)
+    files = Job("media.purge", lambda: _purge_files(services), _DAY_S)
     async with AsyncExitStack() as stack:
         mirrors = await stack.enter_async_context(keeping_mirrors(services, metrics))
         kommo = Job("kommo.poll", mirrors.look, _POLL_S)
         stack.enter_context(services.publisher.heard_by(lambda _: imports.hint.set()))
-        works = [keep_doing(job, metrics) for job in (imports, kommo, purge)]
-        works.append(_watch_loop(metrics))
+        jobs = (imports, kommo, purge, files)
+        works = [*(keep_doing(job, metrics) for job in jobs), _watch_loop(metrics)]
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -122,5 +129,12 @@ async def _purge(services: Services) -> bool:
         deleted_before=at - timedelta(days=DELETED_KEPT_DAYS),
         events_before=at - timedelta(days=EVENTS_KEPT_DAYS),
         answers_before=at - timedelta(hours=ANSWERS_KEPT_HOURS),
+        marks_before=at - timedelta(days=MARKS_KEPT_DAYS),
     )
+    return False
+
+
+async def _purge_files(services: Services) -> bool:
+    kept = timedelta(hours=UNUSED_FILES_KEPT_HOURS)
+    await services.media_purge.run(before=services.clock() - kept)
     return False

@@ -22,10 +22,10 @@ from clarin_server.settings import Settings
 
 _WITHHELD = "(withheld)"
 _KNOWN = frozenset({
-    "account_id", "attempt", "bytes", "code", "component", "count", "duration_ms", "event",
-    "exc_info", "exception", "frames", "host", "import_id", "job", "lead_id", "level", "method",
-    "outcome", "port", "reason", "request_id", "route", "rows", "seq", "session_id", "status",
-    "timestamp", "user_id", "version", "worker",
+    "account_id", "attempt", "bytes", "code", "component", "count", "device_id", "duration_ms",
+    "event", "exc_info", "exception", "frames", "host", "import_id", "job", "lead_id", "level",
+    "method", "outcome", "port", "reason", "request_id", "route", "rows", "seq", "session_id",
+    "status", "timestamp", "user_id", "version", "worker",
 })  # fmt: skip
 _BLOTS = (
     (re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "(token)"),

@@ -116,6 +116,13 @@ class Metrics:
             "Runs of background work; the outcome is worked, idle or failed.",
             "job", "outcome",
         )  # fmt: skip
+        self._heard = self._counter("clarin_whatsapp_heard", "Things that devices heard.")
+        self._errands = self._counter(
+            "clarin_whatsapp_errands",
+            "Things that devices did; the outcome is done, put_off, failed or lost.",
+            "outcome",
+        )
+        self._devices = self._gauge("clarin_devices_running", "Devices at work.", "livesum")
         self._redis = self._gauge("clarin_redis_up", "Whether Redis answers.", "livemin")
         self._lag = self._gauge(
             "clarin_event_loop_lag_seconds",
@@ -184,6 +191,18 @@ class Metrics:
     def job(self, name: str, outcome: str) -> None:
         """Count a run of background work."""
         self._jobs.labels(name, outcome).inc()
+
+    def heard(self, count: int) -> None:
+        """Count what devices heard, and was stored."""
+        self._heard.inc(count)
+
+    def errand(self, outcome: str) -> None:
+        """Count something that a device did, or did not."""
+        self._errands.labels(outcome).inc()
+
+    def devices(self, count: int) -> None:
+        """Say how many devices are at work."""
+        self._devices.set(count)
 
     def loop_lag(self, seconds: float) -> None:
         """Say how late the event loop is."""

@@ -5,16 +5,24 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 from clarin_core.errors import Invalid
+from clarin_core.ports.blobs import BlobStore
 from clarin_core.ports.event_publisher import EventPublisher
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
+from clarin_media import blobs_from_url
+from clarin_memory import MemoryBlobs
 from clarin_server.errors import CannotStart
+from clarin_server.settings import MEMORY
 
 _STORAGE = "clarin.storage"
 
 
 class InstalledStorage(Storage, AbstractAsyncContextManager[Storage], Protocol):
     """A storage that has yet to be opened."""
+
+
+class InstalledBlobs(BlobStore, AbstractAsyncContextManager[BlobStore], Protocol):
+    """A place for bytes that has yet to be opened."""
 
 
 def installed_storages() -> dict[str, EntryPoint]:
@@ -39,3 +47,8 @@ def connect_storage(url: str, *, clock: Clock, publisher: EventPublisher) -> Ins
     except Invalid as error:
         raise CannotStart(f"The address of the storage {error.reason}.") from error
     return storage
+
+
+def connect_media(url: str) -> InstalledBlobs:
+    """Return the place for the bytes of files at an address, constructed but not open."""
+    return MemoryBlobs() if url == MEMORY else blobs_from_url(url)

@@ -8,12 +8,16 @@ from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
+from clarin_core.usecases.chats import ChatUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.kommo import KommoUseCases
 from clarin_core.usecases.leads import LeadUseCases
+from clarin_core.usecases.media import MediaUseCases
+from clarin_core.usecases.media_purge import MediaPurgeUseCases
 from clarin_core.usecases.members import MemberUseCases
+from clarin_core.usecases.messages import MessageUseCases
 from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
@@ -34,12 +38,16 @@ class Services:
     limiter: Limiter
     mirrors: KommoMirrors
     accounts: AccountUseCases
+    chats: ChatUseCases
     contacts: ContactUseCases
     devices: DeviceUseCases
     imports: ImportUseCases
     kommo: KommoUseCases
     leads: LeadUseCases
+    media: MediaUseCases
+    media_purge: MediaPurgeUseCases
     members: MemberUseCases
+    messages: MessageUseCases
     pipelines: PipelineUseCases
     quick_replies: QuickReplyUseCases
     sign_in: SignInUseCases

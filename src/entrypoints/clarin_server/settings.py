@@ -21,16 +21,23 @@ from clarin_server.errors import WrongSettings
 PASSWORDS_WAITING_MAX: Final = 32
 UPLOAD_BYTES_MAX: Final = 256 * 1024 * 1024  # At once, of all accounts.
 UPLOAD_BYTES_PER_ACCOUNT_MAX: Final = 41 * 1024 * 1024  # Two of the largest files.
+FILE_UPLOADS_MAX: Final = 16  # At once; each holds three parts of 5 MiB.
+FILE_UPLOADS_PER_ACCOUNT_MAX: Final = 4
+DOWNLOADS_MAX: Final = 192  # At once, fewer than requests; each holds a piece or two of 0.5 MiB.
+DOWNLOADS_PER_ACCOUNT_MAX: Final = 64
 DATABASE_WAIT_S_MAX: Final = 30.0
 DELETED_KEPT_DAYS: Final = 30  # SD1
 EVENTS_KEPT_DAYS: Final = 7  # R4
+UNUSED_FILES_KEPT_HOURS: Final = 24
 ANSWERS_KEPT_HOURS: Final = 24  # R16
+MARKS_KEPT_DAYS: Final = 7  # CH8
 USER_REQUESTS: Final = Rate(per_second=50, burst=200)  # Of a user in one account.
 ADDRESS_REQUESTS: Final = Rate(per_second=20, burst=100)  # Of who has not signed in.
 HANDSHAKES: Final = Rate(per_second=200, burst=200)  # Of one process.
 HANDSHAKE_RETRY_S_MAX: Final = 10
 
 KOMMO_PACE: Final = Pace(per_second=7.0)  # Of an account there; it allows that many.
+MEMORY: Final = "memory:"
 
 _SECRET_BYTES_MIN = 32
 _SECRET_LETTERS_MIN = 10
@@ -44,6 +51,9 @@ _Port = Annotated[int, Meta(ge=0, le=65_535)]
 _PostgresUrl = Annotated[str, Meta(pattern=r"^postgres(ql)?://")]
 _RedisUrl = Annotated[str, Meta(pattern=r"^(off|(redis|rediss|unix)://.+)$")]
 _StorageUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*(:.*)?$")]
+_MediaUrl = Annotated[
+    str, Meta(pattern=r"^(file:///[^?#]+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?)$")
+]
 _Origin = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")]
 _KommoUrl = Annotated[
     str,
@@ -68,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_url: _PostgresUrl | None = field(name="DATABASE_URL", default=None)
     redis_url: _RedisUrl | None = field(name="REDIS_URL", default=None)
     storage: _StorageUrl | None = field(name="CLARIN_STORAGE", default=None)
+    media_url: _MediaUrl | None = field(name="CLARIN_MEDIA_URL", default=None)
     jwt_secret: str | None = field(name="JWT_SECRET", default=None)
     admin_user: Name = field(name="ADMIN_USER", default="admin")
     admin_email: Email = field(name="ADMIN_EMAIL", default="admin@localhost")
@@ -75,6 +86,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     account_name: Name = field(name="ACCOUNT_NAME", default="Clarin")
     cors_origins: tuple[_Origin, ...] = field(name="CORS_ORIGINS", default=())
     trusted_proxies: tuple[_Network, ...] = field(name="TRUSTED_PROXIES", default=())
+    messaging: Literal["neonize", "simulated", "off"] = field(
+        name="CLARIN_MESSAGING", default="neonize"
+    )
     log_level: _LogLevel = field(name="LOG_LEVEL", default="info")
     log_format: _LogFormat | None = field(name="LOG_FORMAT", default=None)
     kommo_api_url: _KommoUrl = field(name="KOMMO_API_URL", default=API_URL)
@@ -95,9 +109,21 @@ class Settings(Struct, frozen=True, kw_only=True):
         return Path(self.data_dir).expanduser().absolute()
 
     @property
+    def whatsapp_folder(self) -> Path:
+        """Where the keys of the devices lie."""
+        return self.folder / "whatsapp"
+
+    @property
     def storage_url(self) -> str | None:
         """The address of the storage, None for the embedded PostgreSQL."""
         return self.storage or self.database_url
+
+    def media_address(self, storage_url: str) -> str:
+        """Return where the bytes of files lie: as set, else near the rows, on disk or in memory."""
+        if self.media_url is not None:
+            return self.media_url
+        is_alone = storage_url.startswith("memory")
+        return MEMORY if is_alone else (self.folder / "media").as_uri()
 
     @property
     def proxies(self) -> tuple[Network, ...]:
@@ -134,6 +160,11 @@ WANTED: Mapping[str, Wanted] = {
         is_secret=True,
     ),
     "CLARIN_STORAGE": Wanted("memory, or another storage's address", "memory", is_secret=True),
+    "CLARIN_MEDIA_URL": Wanted(
+        "where files lie, file:///folder or s3://bucket/prefix (the rest of S3 is in the usual "
+        "variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)",
+        "s3://clarin-media/prod",
+    ),
     "JWT_SECRET": Wanted(
         "32 bytes or more that nobody can guess, and no sample",
         "$(openssl rand -hex 32)",
@@ -158,6 +189,10 @@ WANTED: Mapping[str, Wanted] = {
     "KOMMO_API_URL": Wanted(
         "the address of Kommo's API, {subdomain} standing for the account",
         API_URL,
+    ),
+    "CLARIN_MESSAGING": Wanted(
+        "neonize for the real WhatsApp, simulated for one made up (not in production), or off",
+        "neonize",
     ),
     "LOG_LEVEL": Wanted("debug, info, warning or error", "info"),
     "LOG_FORMAT": Wanted("console or json (console is for terminals)", "json"),
@@ -231,10 +266,15 @@ def _has_no_limits(settings: Settings) -> bool:
     return settings.is_production and settings.rate_limits == "off"
 
 
+def _has_made_up_messages(settings: Settings) -> bool:
+    return settings.is_production and settings.messaging == "simulated"
+
+
 # What a type cannot tell.
 _RULES: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
     ("JWT_SECRET", _has_wrong_secret),
     ("DATABASE_URL", _has_wrong_address),
     ("TRUSTED_PROXIES", _has_wrong_proxies),
     ("CLARIN_RATE_LIMITS", _has_no_limits),
+    ("CLARIN_MESSAGING", _has_made_up_messages),
 )

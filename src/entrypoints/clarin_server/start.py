@@ -9,11 +9,12 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
 import uvloop
 
 from clarin_security import system_random
-from clarin_server.data_folder import signing_secret
+from clarin_server.data_folder import make_media_folder, signing_secret
 from clarin_server.database import identity_of, ready_redis, ready_storage
 from clarin_server.errors import CannotStart
 from clarin_server.http.app import create_app
@@ -31,15 +32,13 @@ from clarin_server.worker import HandOver, container_for
 
 def serve(settings: Settings, progress: Progress, *, workers: int = 1) -> None:
     """Serve until somebody asks to stop; raises CannotStart."""
-    # Its advice to use --debug means Sanic's own command.
-    os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"
     part = _in_one(settings, progress) if workers == 1 else _in_several(settings, progress, workers)
-    _run(part, progress)
+    until_stopped(part, progress)
 
 
 def work(settings: Settings, progress: Progress) -> None:
     """Do the background work until somebody asks to stop; raises CannotStart."""
-    _run(_at_work(settings, progress), progress)
+    until_stopped(_at_work(settings, progress), progress)
 
 
 @asynccontextmanager
@@ -52,17 +51,24 @@ async def services_of(settings: Settings, progress: Progress) -> AsyncIterator[S
         yield services
 
 
-def _run(part: AbstractAsyncContextManager[None], progress: Progress) -> None:
-    if uvloop.run(_until_stopped(part, progress)).is_urgent:
+def until_stopped(
+    part: AbstractAsyncContextManager[None], progress: Progress, *, after_s: float | None = None
+) -> None:
+    """Be inside of a part until somebody asks to stop, or for so long once it is ready."""
+    # Its advice to use --debug means Sanic's own command.
+    os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "1"
+    if uvloop.run(_until_stopped(part, progress, after_s)).is_urgent:
         sys.exit(1)
 
 
 async def _until_stopped(
-    part: AbstractAsyncContextManager[None], progress: Progress
+    part: AbstractAsyncContextManager[None], progress: Progress, after_s: float | None
 ) -> StopSignals:
     signals = StopSignals()
     try:
         async with part:
+            if after_s is not None:
+                asyncio.get_running_loop().call_later(after_s, signals.heed)
             await signals.wait()
             progress.say("stopping: what was asked is still answered")
     except asyncio.CancelledError:
@@ -79,6 +85,7 @@ async def _prepared(settings: Settings, progress: Progress) -> AsyncIterator[Han
         ready_storage(settings, progress.say) as storage_url,
         ready_redis(settings, progress.say) as redis_url,
     ):
+        make_media_folder(settings.media_address(storage_url))
         yield HandOver(
             number=0,
             storage_url=storage_url,
@@ -88,9 +95,24 @@ async def _prepared(settings: Settings, progress: Progress) -> AsyncIterator[Han
         )
 
 
+class Served(NamedTuple):
+    """A service in this process; the password is told if it was made here."""
+
+    services: Services
+    address: tuple[str, int]
+    password: str | None
+
+
 @asynccontextmanager
 async def _in_one(settings: Settings, progress: Progress) -> AsyncIterator[None]:
-    """Serve and do the jobs in this process while inside.
+    async with serving(settings, progress) as served:
+        progress.greet(served.address, served.password)
+        yield
+
+
+@asynccontextmanager
+async def serving(settings: Settings, progress: Progress) -> AsyncIterator[Served]:
+    """Serve and do the jobs in this process while inside; raises CannotStart.
 
     The address is tried first, and taken when everything is ready.
     """
@@ -101,13 +123,13 @@ async def _in_one(settings: Settings, progress: Progress) -> AsyncIterator[None]
         services = await stack.enter_async_context(running(container))
         password = await container.first_start().make_account(settings)
         await stack.enter_async_context(working(services, container.metrics()))
+        await stack.enter_async_context(container.pool().running())
         app = create_app(services, settings, container.metrics())
         try:
             address = await stack.enter_async_context(listen(app, settings.host, settings.port))
         except OSError as error:
             raise cannot_listen(settings.host, settings.port, error) from error
-        progress.greet(address, password)
-        yield
+        yield Served(services, address, password)
 
 
 @asynccontextmanager
@@ -130,6 +152,10 @@ async def _in_several(settings: Settings, progress: Progress, count: int) -> Asy
 async def _at_work(settings: Settings, progress: Progress) -> AsyncIterator[None]:
     async with _prepared(settings, progress) as prepared:
         container = container_for(settings, prepared)
-        async with running(container) as services, working(services, container.metrics()):
+        async with (
+            running(container) as services,
+            working(services, container.metrics()),
+            container.pool().running(),
+        ):
             progress.say("doing the background work; Ctrl-C stops it")
             yield

@@ -122,6 +122,7 @@ async def _at_work(hand_over: HandOver) -> AsyncIterator[None]:
         services = await stack.enter_async_context(running(container))
         if hand_over.address is None:
             await stack.enter_async_context(working(services, container.metrics()))
+            await stack.enter_async_context(container.pool().running())
         else:
             app = create_app(services, settings, container.metrics())
             listening = share_address(*hand_over.address)

@@ -21,6 +21,7 @@ from clarin_core.domain.phone import digits
 from clarin_core.ports.messaging import Outgoing, SentAs
 from clarin_whatsapp import frames
 from clarin_whatsapp.frames import Failure, Result
+from clarin_whatsapp.translate import people
 
 C = TypeVar("C", bound=frames.Call)
 
@@ -211,6 +212,10 @@ async def _fetch(client: NewAClient, call: frames.Fetch) -> Result:
     return bytes(await client.download_any(E.Message.FromString(call.source)))
 
 
+async def _contacts(client: NewAClient, _: frames.Contacts) -> Result:
+    return list(people(await client.contact.get_all_contacts()))
+
+
 async def _pair_code(client: NewAClient, call: frames.PairCode) -> Result:
     code: str = await client.PairPhone(digits(call.phone), True)
     return code.encode()
@@ -229,6 +234,7 @@ _CALLS: dict[type, Callable[..., Awaitable[Result]]] = {
     frames.MarkRead: _mark_read,
     frames.Type: _type,
     frames.Fetch: _fetch,
+    frames.Contacts: _contacts,
     frames.PairCode: _pair_code,
     frames.LogOut: _log_out,
 }

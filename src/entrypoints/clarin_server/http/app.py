@@ -10,6 +10,7 @@ from sanic.handlers import ErrorHandler
 
 from clarin_server.http.auth import allow_origin, preflight
 from clarin_server.http.context import App, Context
+from clarin_server.http.files import Files
 from clarin_server.http.limits import Limits
 from clarin_server.http.live import Hub
 from clarin_server.http.observing import Observer, failure, record
@@ -70,7 +71,7 @@ def _allowed(request: Request) -> Iterator[str]:
 
 def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:
     """Return an application that serves these services."""
-    hub = Hub(services.feed, services.storage, services.clock, metrics)
+    hub = Hub(services.feed, services.storage, services.publisher, services.clock, metrics)
     limits = Limits(services, settings)
     context = Context(services=services, settings=settings, metrics=metrics, hub=hub, limits=limits)
     config = Config(defaults=_SANIC, env_prefix=None)
@@ -110,6 +111,9 @@ def _add_routes(app: App) -> None:
     add("POST", "/api/import/csv", uploads.upload)
     add("POST", "/api/import/csv/preview", uploads.preview)
     add("GET", "/api/imports/<import_id>/rejects", uploads.rejects)
+    files = Files(services, limits, app.ctx.settings)
+    add("POST", "/api/media/upload", files.upload)
+    add("GET", "/api/media/file/<key>", files.file)
     _add_socket(app)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -47,16 +48,45 @@ async def read_body(request: Request, limit: int, take: Take = _uncounted) -> by
     stream = request.stream
     if not isinstance(stream, Http) or not stream.request_body:
         return b""
+    try:
+        async with asyncio.timeout(_patience_s(request, limit)):
+            return await _read_all(stream, limit, take)
+    except TimeoutError as error:
+        raise RequestTimeout("the body took too long") from error
+
+
+async def stream_body(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """Give the body part by part; raises TooLarge before more than `limit` bytes are given.
+
+    A client gets as long for it as for one that is read whole, and whoever takes the parts, too.
+    """
+    stream = request.stream
+    if not isinstance(stream, Http) or not stream.request_body:
+        return
+    until = asyncio.get_running_loop().time() + _patience_s(request, limit)
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout_at(until):
+                part = await stream.read()
+        except TimeoutError as error:
+            raise RequestTimeout("the body took too long") from error
+        if part is None:
+            return
+        size += len(part)
+        if size > limit:
+            raise TooLarge("the body", f"{limit} bytes")
+        yield part
+
+
+def _patience_s(request: Request, limit: int) -> float:
+    """Return how long the body may take; raises TooLarge, Unsupported for an encoded one."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Unsupported("an encoded body is not read here")
     announced = int(request.headers.get("content-length") or 0)
     if announced > limit:
         raise TooLarge("the body", f"{limit} bytes")
-    try:
-        async with asyncio.timeout(_BODY_S + (announced or limit) / _BODY_BYTES_PER_S):
-            return await _read_all(stream, limit, take)
-    except TimeoutError as error:
-        raise RequestTimeout("the body took too long") from error
+    return _BODY_S + (announced or limit) / _BODY_BYTES_PER_S
 
 
 async def _read_all(stream: Http, limit: int, take: Take) -> bytes:
@@ -80,7 +110,7 @@ def decode_body(request: Request, body: bytes, decoder: "msgspec.json.Decoder[T]
     try:
         return decoder.decode(body or b"{}")
     except msgspec.ValidationError as error:
-        raise Invalid(_field(error) or "body", _reason(error)) from error
+        raise Invalid(field_of(error) or "body", reason_of(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("body", "is not JSON in UTF-8 of a sane depth") from error
 
@@ -97,9 +127,9 @@ def decode_query(request: Request, type_: type[T]) -> T:
     try:
         return msgspec.convert(values, type_, strict=False)
     except msgspec.ValidationError as error:
-        field = _field(error) or "query"
+        field = field_of(error) or "query"
         malformed = field in _MALFORMED_WHEN_OUT_OF_BOUNDS or "`bool`" in str(error)
-        raise (Malformed if malformed else Invalid)(field, _reason(error)) from error
+        raise (Malformed if malformed else Invalid)(field, reason_of(error)) from error
 
 
 def decode_id(what: str, text: str) -> int:
@@ -141,12 +171,14 @@ def _is_collection(type_: object) -> bool:
     return any(_is_collection(part) for part in get_args(type_))
 
 
-def _field(error: msgspec.ValidationError) -> str | None:
+def field_of(error: msgspec.ValidationError) -> str | None:
+    """Return the name of the field that was wrong, None when it was the whole."""
     found = _FIELD.search(str(error))
     return (found[1] or found[2]) if found else None
 
 
-def _reason(error: msgspec.ValidationError) -> str:
+def reason_of(error: msgspec.ValidationError) -> str:
+    """Return what was wrong, in words that repeat nothing of what was sent."""
     text, _, _ = str(error).partition(" - at `")
     ours = (reason for beginning, reason in _REASONS.items() if text.startswith(beginning))
     return next(ours, text[0].lower() + text[1:])

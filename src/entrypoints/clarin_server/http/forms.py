@@ -1,4 +1,4 @@
-"""Multipart forms (RFC 7578), read whole: few parts, short heads, any bytes as content."""
+"""Multipart forms (RFC 7578): few parts, short heads, any bytes as content; here read whole."""
 
 import re
 from email.message import Message
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from clarin_core.errors import Malformed, Unsupported
 
 _PARTS_MAX = 16
-_HEAD_BYTES_MAX = 4096
+HEAD_BYTES_MAX = 4096
 _BOUNDARY = re.compile(r'boundary="?([!-~]{1,70}?)"?(?:;|$)', re.IGNORECASE)
 
 
@@ -41,7 +41,7 @@ def read_form(body: bytes, boundary: bytes) -> dict[str, Part]:
     """Return the fields by name; raises Malformed for a broken form or one of too many fields."""
     _, *sections = (b"\r\n" + body).split(b"\r\n--" + boundary, _PARTS_MAX + 1)
     if not sections or not sections.pop().startswith(b"--"):
-        raise _unreadable()
+        raise unreadable()
     parts: dict[str, Part] = {}
     for section in sections:
         part = _part(section)
@@ -51,23 +51,31 @@ def read_form(body: bytes, boundary: bytes) -> dict[str, Part]:
     return parts
 
 
+def read_head(head: bytes) -> Part:
+    """Return a field without its content, by what stands between boundary and blank line."""
+    start = head.lstrip(b" \t")
+    if not start.startswith(b"\r\n") or len(head) > HEAD_BYTES_MAX:
+        raise unreadable()
+    try:
+        return _named(HeaderParser().parsestr(start[2:].decode()))
+    except (ValueError, TypeError) as error:  # The library fails so on odd RFC 2231 parameters.
+        raise unreadable() from error
+
+
+def unreadable() -> Malformed:
+    """Return the error for what is no form."""
+    return Malformed("body", "is not a readable form")
+
+
 def _part(section: bytes) -> Part:
     head, blank, content = section.partition(b"\r\n\r\n")
-    start = head.lstrip(b" \t")
-    if not blank or not start.startswith(b"\r\n") or len(head) > _HEAD_BYTES_MAX:
-        raise _unreadable()
-    try:
-        return _named(HeaderParser().parsestr(start[2:].decode()), content)
-    except (ValueError, TypeError) as error:  # The library fails so on odd RFC 2231 parameters.
-        raise _unreadable() from error
+    if not blank:
+        raise unreadable()
+    return read_head(head)._replace(content=content)
 
 
-def _named(head: "Message[str, str]", content: bytes) -> Part:
+def _named(head: "Message[str, str]") -> Part:
     name = head.get_param("name", header="content-disposition")
     if not isinstance(name, str):
-        raise _unreadable()
-    return Part(name, head.get_filename(), content)
-
-
-def _unreadable() -> Malformed:
-    return Malformed("body", "is not a readable form")
+        raise unreadable()
+    return Part(name, head.get_filename(), b"")

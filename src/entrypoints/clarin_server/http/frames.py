@@ -84,8 +84,17 @@ def _with_data(about: Data, data: Data) -> bytes:
 
 
 def text_frame(message: Data) -> bytes:
-    """Return a JSON message as one unmasked WebSocket text frame (RFC 6455, section 5.2)."""
-    body = _encoder.encode(message)
+    """Return a JSON message as one text frame."""
+    return framed(text_of(message))
+
+
+def text_of(message: Data) -> bytes:
+    """Return a JSON message, to be framed elsewhere."""
+    return _encoder.encode(message)
+
+
+def framed(body: bytes) -> bytes:
+    """Return a text as one unmasked WebSocket frame (RFC 6455, section 5.2)."""
     size = len(body)
     if size < 126:
         return _TEXT_FRAME + bytes((size,)) + body

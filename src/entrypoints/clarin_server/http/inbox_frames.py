@@ -4,6 +4,7 @@ from typing import Any
 
 from clarin_core.domain.devices import Device, PairingCode
 from clarin_core.domain.inbox_events import (
+    ContactsSynced,
     DeviceCodeShown,
     DeviceCreated,
     DeviceDeleted,
@@ -15,10 +16,11 @@ from clarin_core.domain.inbox_events import (
 )
 from clarin_server.http import chat_frames
 from clarin_server.http.chat_frames import ChatEvent, MessageEvent
+from clarin_server.qr import as_png_url
 
 Data = dict[str, Any]
 
-FOR_ADMINS = ("qr_code", "pair_code")
+FOR_ADMINS = ("qr_code", "png", "pair_code")
 """What links a phone: an agent who sees it could take a device over."""
 
 
@@ -27,6 +29,8 @@ def name_and_data(event: InboxEvent) -> tuple[str, Data]:
     match event:
         case DeviceCreated() | DeviceUpdated() | DeviceDeleted() | DeviceCodeShown():
             return _of_device(event)
+        case ContactsSynced():
+            return "contacts_synced", {"device_id": event.device_id, "count": event.count}
         case QuickReplyCreated():
             return "quick_reply_update", _quick_reply("created", event)
         case QuickReplyUpdated():
@@ -66,8 +70,10 @@ def _device(action: str, device: Device) -> Data:
 
 
 def _code(code: PairingCode) -> Data:
-    kind = "qr_code" if code.is_qr else "pair_code"
-    return {"device_id": code.device_id, kind: code.code, "expires_at": code.expires_at}
+    about = {"device_id": code.device_id, "expires_at": code.expires_at}
+    if code.is_qr:
+        return about | {"qr_code": code.code, "png": as_png_url(code.code)}
+    return about | {"pair_code": code.code}
 
 
 def _quick_reply(action: str, event: QuickReplyCreated | QuickReplyUpdated) -> Data:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sanic import Request
 
 from clarin_core.domain.actor import Actor
+from clarin_core.domain.ids import AccountId
 from clarin_core.errors import RateLimited, Unauthorized, Unavailable
 from clarin_server.http.address import address_of
 from clarin_server.http.auth import authenticate
@@ -51,6 +52,14 @@ class Limits:
         address = address_of(request, self._proxies)
         await self._limiter.spend(f"address:{address}", ADDRESS_REQUESTS)
         return address
+
+    async def by_link(self, request: Request, account_id: AccountId) -> None:
+        """Count a request that a link of the account allows, by the address it comes from.
+
+        A page shows many files at once, and several people may be behind one address.
+        """
+        address = address_of(request, self._proxies)
+        await self._limiter.spend(f"link:{account_id}:{address}", USER_REQUESTS)
 
     async def handshake(self, request: Request) -> None:
         """Count a socket that wants to open; after a restart all clients come back at once.

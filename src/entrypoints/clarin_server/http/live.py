@@ -19,6 +19,9 @@ closed with 4008; it comes back, resumes by number and loses nothing. Nobody wai
 A log that was trimmed beyond a resumed number, or has another epoch (a restored backup),
 cannot be caught up with: the client gets `resync` and loads the state again.
 
+What passes, such as that somebody types, goes past all this: it has no number, is in no log, and
+reaches whoever is live.
+
 No task and no timer belongs to one socket alone: one loop sends the pings and misses the dead,
 one looks whether sign-ins still count. Who stops says `reconnect` with a time of its own to each
 client, so that they do not all come back at once.
@@ -29,16 +32,18 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from typing import Any
 
 import structlog
 
 from clarin_core.domain.events import Recorded
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import ClarinError, TooOld
+from clarin_core.ports.event_publisher import Aside, EventPublisher, Hint
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.reads.feed import PAGE, Feed, Listener, Stream
-from clarin_server.http.frames import Frame, frame_of, text_frame
+from clarin_server.http.frames import Frame, frame_of, framed, text_frame, text_of
 from clarin_server.http.ring import Numbered, Ring
 from clarin_server.http.socket import DEAD, RESTART, Socket
 from clarin_server.metrics import Metrics
@@ -111,6 +116,13 @@ class Room(Listener):
             self._ring.append(recorded.seq, frame)
             self._deliver(recorded.seq, frame)
 
+    def overhear(self, aside: Aside) -> None:
+        """Tell the live sockets but the speaker's own; the others miss nothing."""
+        frame = framed(aside.told)
+        for socket in self.sockets:
+            if socket.live and socket.name != aside.speaker:
+                socket.write(frame)
+
     def begin_anew(self, reason: str) -> None:
         """Send all back to the state: what they have seen counts for nothing."""
         self._ring.clear()
@@ -148,6 +160,7 @@ class Hub:
         self,
         feed: Feed,
         storage: Storage,
+        publisher: EventPublisher,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -155,6 +168,7 @@ class Hub:
     ) -> None:
         self._feed = feed
         self._storage = storage
+        self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
         self._chance = chance
@@ -171,7 +185,8 @@ class Hub:
         ]
         self._feed.watchers.append(self._tell_of_the_store)
         try:
-            yield
+            with self._publisher.heard_by(self._heed):
+                yield
         finally:
             self._feed.watchers.remove(self._tell_of_the_store)
             self._is_closing = True
@@ -191,6 +206,11 @@ class Hub:
             yield room
         finally:
             self._leave(room, socket)
+
+    def relay(self, socket: Socket, message: dict[str, Any]) -> None:
+        """Tell all other screens of a socket's account something that passes."""
+        told = text_of({**message, "account_id": socket.account_id})
+        self._publisher.announce(Aside(socket.account_id, socket.name, told))
 
     async def look(self) -> None:
         """Compare every room with its log."""
@@ -214,6 +234,10 @@ class Hub:
                 else:
                     socket.ping()
             await asyncio.sleep(0)
+
+    def _heed(self, hint: Hint) -> None:
+        if isinstance(hint, Aside) and (room := self._rooms.get(hint.account_id)):
+            room.overhear(hint)
 
     def _tell_of_the_store(self, is_reached: bool) -> None:
         """Let people know why nothing changes; what they miss follows by itself."""

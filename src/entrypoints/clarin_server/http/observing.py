@@ -1,7 +1,9 @@
 """What is measured and logged of a request, and how its errors become answers."""
 
 import logging
+from collections.abc import Callable, Coroutine
 from time import perf_counter
+from typing import Any
 
 import structlog
 from sanic import HTTPResponse, Request
@@ -15,6 +17,8 @@ from clarin_server.metrics import Metrics
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
+Watched = Callable[..., Coroutine[Any, Any, HTTPResponse | None]]
+
 _log = structlog.get_logger(component="API")
 
 
@@ -25,15 +29,15 @@ class Observer:
         self._app = app
         self._in_flight = 0
 
-    def watch(self, template: str, handler: Handler) -> Handler:
+    def watch(self, template: str, handler: Handler) -> Watched:
         """Return the handler as Sanic gets it."""
 
-        async def observed(request: Request, **path: str) -> HTTPResponse:
+        async def observed(request: Request, **path: str) -> HTTPResponse | None:
             began = perf_counter()
             response = await self._answer(request, handler, path)
             allow_origin(request, response, self._app.ctx.settings.cors_origins)
             record(self._app.ctx.metrics, request, template, response.status, began=began)
-            return response
+            return None if request.responded else response  # One was sent piece by piece.
 
         return observed
 

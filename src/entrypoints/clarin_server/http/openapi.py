@@ -14,6 +14,7 @@ from sanic import HTTPResponse, Request
 from clarin_core.domain.idempotency import KEY_PATTERN
 from clarin_core.domain.ids import ID_MAX
 from clarin_core.domain.imports import ImportJob, ImportOptions, ImportPreview
+from clarin_core.domain.media import MediaView, NewUrlFile
 from clarin_server.http.answers import encoder
 from clarin_server.http.context import App
 from clarin_server.http.page import docs_page
@@ -59,6 +60,14 @@ _TICKET = {
     "description": "of `POST /api/auth/ws-ticket`, instead of the bearer header",
     "schema": {"type": "string", "maxLength": 128},
 }
+_OF_A_LINK = [
+    {"name": name, "in": "query", "required": False, "schema": {"type": kind}}
+    for name, kind in (
+        ("account", "integer"), ("user", "integer"), ("expires", "integer"), ("signature", "string")
+    )
+]  # fmt: skip
+_LINK_IS_ENOUGH: list[dict[str, list[str]]] = [{"bearer": []}, {}]
+_BY_LINK = "Needs no credential with a link of `{}`, which has all parameters of the query."
 _STATUSES = {101: "switched", 200: "done", 503: "not now"}
 _FAILURE = {
     "description": "an error",
@@ -132,7 +141,7 @@ class _Schemas:
     def __init__(self, rows: list[Row]) -> None:
         inputs = [row.input[1] for row in rows if row.input]
         answers = [row.hints["return"] for row in rows]
-        extra = [ImportJob, ImportOptions, ImportPreview]
+        extra = [ImportJob, ImportOptions, ImportPreview, NewUrlFile, MediaView]
         wanted = [type_ for type_ in (*inputs, *answers, *extra) if type_ is not type(None)]
         found, self.named = msgspec.json.schema_components(wanted, ref_template=_REF)
         self._of = dict(zip(map(repr, wanted), found, strict=True))
@@ -226,6 +235,8 @@ def _by_hand(schemas: _Schemas) -> list[tuple[str, str, Schema]]:
         ("/api/import/csv", "post", _upload("Import a CSV file in the background.", 202, schemas)),
         ("/api/import/csv/preview", "post", _upload("Say how a file is read.", 200, schemas)),
         ("/api/imports/{import_id}/rejects", "get", _rejects()),
+        ("/api/media/upload", "post", _file_upload(schemas)),
+        ("/api/media/file/{key}", "get", _file()),
         ("/health", "get", _probe("Say that the process lives.", 200)),
         ("/ready", "get", _probe("Say whether requests can be answered; 503 when not.", 200, 503)),
         ("/metrics", "get", _probe("Give the figures in the text format of Prometheus.", 200)),
@@ -268,6 +279,44 @@ def _rejects() -> Schema:
         "parameters": [{"name": "import_id", "in": "path", "required": True, "schema": id_}],
         "responses": {
             "200": {"description": "a CSV file", "content": {"text/csv": {}}},
+            **_FAILURES,
+        },
+    }
+
+
+def _file_upload(schemas: _Schemas) -> Schema:
+    media_type = schemas.fields(NewUrlFile)["properties"]["media_type"]
+    properties = {"media_type": media_type, "file": {"type": "string"}}
+    form = {"type": "object", "required": ["file"], "properties": properties}
+    return {
+        "tags": ["media"],
+        "summary": "Keep a file, which is what its first bytes say.",
+        "description": "Fields stand before the file. What no message has after a day is removed. "
+        + _BY_LINK.format("/media/upload-url"),
+        "security": _LINK_IS_ENOUGH,
+        "parameters": _OF_A_LINK,
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
+        "responses": _responses(201, schemas, MediaView),
+    }
+
+
+def _file() -> Schema:
+    key = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
+    headers = [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+        for name in ("Range", "If-Range", "If-None-Match")
+    ]
+    return {
+        "tags": ["media"],
+        "summary": "Give the bytes of a file, or one part of them.",
+        "description": _BY_LINK.format("/media/{media_id}/link"),
+        "security": _LINK_IS_ENOUGH,
+        "parameters": [key, *_OF_A_LINK, *headers],
+        "responses": {
+            "200": {"description": "the file", "content": {"*/*": {}}},
+            "206": {"description": "the part that Range names", "content": {"*/*": {}}},
+            "304": {"description": "what If-None-Match names"},
+            "416": _FAILURE | {"description": "the file has no such part"},
             **_FAILURES,
         },
     }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from secrets import token_hex
 from time import monotonic
 
 from sanic.http import Http
@@ -15,7 +16,7 @@ from websockets.protocol import State
 
 from clarin_core.domain.accounts import Standing
 from clarin_core.domain.actor import Actor, Role
-from clarin_core.domain.ids import AccountId, SessionId
+from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.errors import Unauthorized
 from clarin_core.ports.small import Claims
 from clarin_server.metrics import Metrics
@@ -32,7 +33,7 @@ _BUFFER_BYTES_MAX = 1024 * 1024
 _SEND_TIMEOUT_S = 10.0
 
 
-class _Requests(Http):
+class Requests(Http):
     """Sanic's reading of requests; it takes a body of 0 bytes for one that nobody has read."""
 
     __slots__ = ()
@@ -44,13 +45,18 @@ class _Requests(Http):
         if not self.request_bytes_left and "content-length" in self.request.headers:
             self.request_body = None
 
+    def break_off(self) -> None:
+        """Be done with an answer that cannot be finished; that the connection ends tells it."""
+        self.keep_alive = False
+        self.response_bytes_left = 0
+
 
 class Protocol(WebSocketProtocol):
     """Sanic's connection, which remembers when it was heard of last."""
 
     __slots__ = ("heard_at",)
 
-    HTTP_CLASS = _Requests
+    HTTP_CLASS = Requests
 
     heard_at: float
 
@@ -61,7 +67,10 @@ class Protocol(WebSocketProtocol):
 
 
 class Socket:
-    """A signed-in client. `seq` is the last event sent to it; only a live one gets the next."""
+    """A signed-in client. `seq` is the last event sent to it; only a live one gets the next.
+
+    `name` tells it from all others, those of other processes included.
+    """
 
     def __init__(
         self, websocket: WebsocketImplProtocol, actor: Actor, claims: Claims, metrics: Metrics
@@ -72,7 +81,9 @@ class Socket:
         self._heard = websocket.io_proto
         self._protocol: SanicProtocol = websocket.io_proto
         self.account_id: AccountId = claims.account_id
+        self.user_id: UserId = claims.user_id
         self.session_id: SessionId = claims.session_id
+        self.name = token_hex(8)
         self.is_admin = actor.role is Role.ADMIN
         self.seq = 0
         self.live = False

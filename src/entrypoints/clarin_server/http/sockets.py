@@ -1,7 +1,6 @@
 """`GET /ws`: sign-in, upgrade, and what a client may say."""
 
 import asyncio
-from time import monotonic
 from typing import Annotated, Any
 
 import msgspec
@@ -14,19 +13,23 @@ from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.ids import ID_MAX
+from clarin_core.domain.sending import Typing
 from clarin_core.errors import Forbidden, Malformed, Unavailable
 from clarin_core.ports.small import Claims
 from clarin_core.usecases.sign_in import SignInUseCases
 from clarin_server.http.auth import authenticate, origin_allowed
 from clarin_server.http.context import App
+from clarin_server.http.decoding import field_of, reason_of
 from clarin_server.http.frames import text_frame
-from clarin_server.http.live import Room
+from clarin_server.http.live import Hub, Room
 from clarin_server.http.observing import record
+from clarin_server.http.pace import Pace
 from clarin_server.http.socket import LATER, Socket
 
 SOCKET_PATH = "/ws"
 _GREETING_S = 1.0
 _FRAMES_PER_SECOND = 20
+_TYPING_PER_SECOND = 10
 _FAULTS_MAX = 3
 _TICKET_MAX = 128
 
@@ -84,7 +87,7 @@ async def _who(app: App, request: Request) -> tuple[Actor, Claims]:
 
 async def _stay(app: App, socket: Socket) -> None:
     async with app.ctx.hub.joined(socket) as room:
-        talk = _Talk(socket, room)
+        talk = _Talk(socket, room, app.ctx.hub)
         await talk.greet()
         while await talk.listen():
             pass
@@ -93,12 +96,13 @@ async def _stay(app: App, socket: Socket) -> None:
 class _Talk:
     """What one client says, within its bounds."""
 
-    def __init__(self, socket: Socket, room: Room) -> None:
+    def __init__(self, socket: Socket, room: Room, hub: Hub) -> None:
         self._socket = socket
         self._room = room
+        self._hub = hub
         self._faults = 0
-        self._second = 0.0
-        self._frames = 0
+        self._frames = Pace(_FRAMES_PER_SECOND)
+        self._typing = Pace(_TYPING_PER_SECOND)
 
     async def greet(self) -> None:
         """Give the client a second to resume before it becomes live (see `live`)."""
@@ -117,36 +121,44 @@ class _Talk:
         return self._socket.is_open
 
     async def _hear(self, said: str | bytes) -> None:
-        if self._is_too_fast():
+        if self._frames.is_exceeded():
             self._socket.close(4029, "too_many_frames")
             return
         try:
-            message = msgspec.json.decode(_text(said), type=_Said)
-            if message.event == "ping":
-                self._say("pong", {})
-            elif message.event == "resume":
-                resume = msgspec.json.decode(message.data, type=_Resume)
-                await self._room.resume(self._socket, resume.epoch, resume.after)
-            else:
-                raise Malformed("event", "is none that a client may send")
+            await self._do(msgspec.json.decode(_text(said), type=_Said))
         except (Malformed, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._refuse(error)
+
+    async def _do(self, said: _Said) -> None:
+        match said.event:
+            case "ping":
+                self._say("pong", {})
+            case "resume":
+                resume = msgspec.json.decode(said.data, type=_Resume)
+                await self._room.resume(self._socket, resume.epoch, resume.after)
+            case "typing":
+                self._relay(msgspec.json.decode(said.data, type=Typing))
+            case _:
+                raise Malformed("event", "is none that a client may send")
+
+    def _relay(self, typing: Typing) -> None:
+        """Show colleagues that somebody types; more than ten a second are of no use to them."""
+        if not self._typing.is_exceeded():
+            data = {"chat_id": typing.chat_id, "state": typing.state}
+            about = {"event": "typing", "data": {**data, "user_id": self._socket.user_id}}
+            self._hub.relay(self._socket, about)
 
     def _refuse(self, error: Exception) -> None:
         """Say what was wrong; the third time is the last."""
         self._faults += 1
-        text = str(error) if isinstance(error, Malformed | msgspec.ValidationError) else "not JSON"
+        text = "not JSON"
+        if isinstance(error, msgspec.ValidationError):
+            text = f"{field_of(error) or 'frame'} {reason_of(error)}"
+        elif isinstance(error, Malformed):
+            text = str(error)
         self._say("error", {"code": "bad_request", "error": text})
         if self._faults >= _FAULTS_MAX:
             self._socket.close(1008, "bad_frames")
-
-    def _is_too_fast(self) -> bool:
-        """Count what is said; True when it is more than 20 things in a second."""
-        now = monotonic()
-        if now - self._second >= 1:
-            self._second, self._frames = now, 0
-        self._frames += 1
-        return self._frames > _FRAMES_PER_SECOND
 
     def _say(self, event: str, data: dict[str, Any]) -> None:
         self._socket.write(text_frame({"event": event, "data": data}))

@@ -7,6 +7,7 @@ from clarin_server.http.rows import delete, get, patch, post, post_once, put
 CONTACTS = (
     get("/contacts", Views.contacts),
     post_once("/contacts", ContactUseCases.create),
+    get("/contacts/duplicates", Views.duplicates),
     delete("/contacts/batch", ContactUseCases.delete_many, status=200, for_admins=True),
     post("/contacts/merge", ContactUseCases.merge, for_admins=True),
     post("/contacts/merge/preview", ContactUseCases.preview_merge, for_admins=True),

@@ -14,5 +14,8 @@ DEVICES = (
     patch(_ONE, DeviceUseCases.update, for_admins=True),
     delete(_ONE, DeviceUseCases.delete, for_admins=True),
     post(f"{_ONE}/connect", DeviceUseCases.connect, status=202, for_admins=True),
+    post(f"{_ONE}/pair", DeviceUseCases.pair, status=202, for_admins=True),
+    post(f"{_ONE}/unlink", DeviceUseCases.unlink, status=202, for_admins=True),
+    post(f"{_ONE}/sync-contacts", DeviceUseCases.sync_contacts, status=202, for_admins=True),
     post(f"{_ONE}/disconnect", DeviceUseCases.disconnect, status=202, for_admins=True),
 )

@@ -1,4 +1,4 @@
-"""What all commands share: settings from the environment, and failures in plain words."""
+"""How a command ends that could not do what it should: with a line or two, and no trace."""
 
 import os
 import sys
@@ -11,16 +11,6 @@ from clarin_core.errors import ClarinError
 from clarin_embedded import EmbeddedServerError
 from clarin_postgres import PostgresSetupError
 from clarin_server.errors import CannotStart, WrongSettings
-from clarin_server.log import set_up_logging
-from clarin_server.settings import Settings, read_settings
-
-
-def settings_of(given: dict[str, str]) -> Settings:
-    """Return the environment's settings but for those given as options."""
-    options = {name: value for name, value in given.items() if value}
-    settings = read_settings({**os.environ, **options})
-    set_up_logging(settings)
-    return settings
 
 
 @contextmanager

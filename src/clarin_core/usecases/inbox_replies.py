@@ -1,0 +1,76 @@
+"""What somebody hears of reactions and votes.
+
+A vote names options by their digests, and may come before its poll. So it is told with the poll's
+results where the poll is there, and once more when the poll comes later.
+"""
+
+from collections import defaultdict
+
+from clarin_core.domain.chats import Chat
+from clarin_core.domain.devices import Device
+from clarin_core.domain.inbox import Key, Talk
+from clarin_core.domain.inbox_events import PollVoted, ReactionChanged
+from clarin_core.domain.jid import Identity, IdentityKind
+from clarin_core.domain.replies import (
+    PollCount,
+    Reaction,
+    Sender,
+    Vote,
+    results_of,
+)
+from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.inbox_people import People
+
+
+async def store_replies(tx: Transaction, talk: Talk, people: People, device: Device) -> None:
+    """Keep the reactions and votes that count, and announce those that are news."""
+    if talk.reactions and (reactions := await tx.messages.react(talk.reactions)):
+        senders = await _senders(tx, talk, people, device, reactions)
+        tx.emit(ReactionChanged(reactions=reactions, senders=senders))
+    votes = await tx.messages.vote(talk.votes) if talk.votes else []
+    await _tell_votes(tx, talk, votes)
+
+
+async def _senders(
+    tx: Transaction, talk: Talk, people: People, device: Device, reactions: list[Reaction]
+) -> list[Sender]:
+    chats = {chat.id: chat for chat in talk.chats.values()}
+    own = {one.sender for one in reactions if _is_own(one.sender, chats[one.chat_id], device)}
+    names = await people.names({one.sender for one in reactions} - own)
+    return [
+        Sender(identity=sender, name=names.get(sender), is_from_me=sender in own)
+        for sender in sorted({one.sender for one in reactions})
+    ]
+
+
+def _is_own(sender: Identity, chat: Chat, device: Device) -> bool:
+    """Return whether the account itself spoke; in a talk of two that is who is not the other."""
+    if chat.identity.kind is IdentityKind.GROUP:
+        return sender.phone is not None and sender.phone == device.phone
+    return sender != chat.identity
+
+
+async def _tell_votes(tx: Transaction, talk: Talk, votes: list[Vote]) -> None:
+    """Announce votes with what their polls add up to, also those that came before their poll."""
+    new_polls = {key for key, message in talk.fresh.items() if message.poll is not None}
+    polls = {
+        key: (message, message.poll)
+        for key in {vote.key[:2] for vote in votes} | new_polls
+        if (message := talk.messages.get(key)) is not None and message.poll is not None
+    }
+    counting = defaultdict[Key, list[Vote]](list)
+    for vote in await tx.messages.votes(polls.keys()) if polls else []:
+        counting[vote.key[:2]].append(vote)
+    told = {vote.key: vote for vote in votes}
+    told |= {vote.key: vote for key in new_polls for vote in counting[key]}
+    if told:
+        counts = [
+            PollCount(
+                chat_id=message.chat_id,
+                message_id=message.id,
+                wa_message_id=key[1],
+                results=results_of(poll.options, counting[key]),
+            )
+            for key, (message, poll) in sorted(polls.items())
+        ]
+        tx.emit(PollVoted(votes=list(told.values()), polls=counts))
