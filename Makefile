@@ -16,7 +16,7 @@ pip := $(PYTHON) -m pip --python $(BIN)/python install -q
 install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) 2>/dev/null || $(pip) $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-long lint bench-sockets bench-inbox lock clean
+.PHONY: help serve demo test test-long lint bench-sockets bench-inbox bench-kommo lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ lint: $(VENV)/.dev  ## run the checks of style, types and import rules
 
 bench-sockets: $(VENV)/.dev  ## measure sockets: ARGS="fanout", "idle" or "storm"; see --help
 	@$(BIN)/python -m benchmarks.sockets $(or $(ARGS),fanout)
+
+bench-kommo: $(VENV)/.dev  ## measure the mirror of Kommo against a simulated one
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.kommo $(ARGS)
 
 bench-inbox: $(VENV)/.dev  ## measure messages that come and go: ARGS="ingest" or "pool"; see --help
 	@$(BIN)/python -m benchmarks.inbox $(or $(ARGS),all)

@@ -47,7 +47,7 @@ def cpu_s_of(pids: Iterable[int]) -> float:
 
 
 @asynccontextmanager
-async def started(*, workers: int, port: int) -> AsyncIterator[Service]:
+async def started(*, workers: int, port: int, **settings: str) -> AsyncIterator[Service]:
     """Run `clarin serve` with its own PostgreSQL and Valkey while inside."""
     password = token_urlsafe(12)
     with tempfile.TemporaryDirectory(prefix="clarin-bench-") as folder:
@@ -56,6 +56,7 @@ async def started(*, workers: int, port: int) -> AsyncIterator[Service]:
             **{name: value for name, value in os.environ.items() if name not in _OURS},
             "ADMIN_PASSWORD": password, "CLARIN_RATE_LIMITS": "off", "LOG_LEVEL": "warning",
             "CLARIN_DATA_DIR": f"{folder}/data", "PORT": str(port or _free_port()),
+            **settings,
         }  # fmt: skip
         command = [sys.executable, "-m", "clarin_server", "serve", "--workers", str(workers)]
         process = subprocess.Popen(command, env=environment, start_new_session=True)

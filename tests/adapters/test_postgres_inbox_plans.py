@@ -5,7 +5,6 @@ sends it, with a plan for any parameters, and what it touched is counted.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from clarin_core.testing.tenants import LATER, NOON, Tenant, settle
 from clarin_postgres import PostgresStorage
 from clarin_postgres.connection import Line, Row
 from support.catalogue import look
-from support.plans import Node, indexes, nodes
+from support.plans import Node, indexes, nodes, plan_of, touched
 
 CHATS, MESSAGES, ERRANDS, FILES = 20_000, 100_000, 5_000, 20_000
 FILL = (
@@ -229,17 +228,6 @@ def test_a_page_that_reads_the_whole_inbox_is_seen(scene: Scene) -> None:
     assert [node for node in nodes(plan) if "Sort" in node["Node Type"]]
 
 
-def touched(node: Node) -> int:
-    """Return how many rows were read from tables and indexes, thrown away or not."""
-    scans = [one for one in nodes(node) if "Relation Name" in one and "Scan" in one["Node Type"]]
-    return sum(
-        one["Actual Loops"]
-        * (one["Actual Rows"] + one.get("Rows Removed by Filter", 0)
-            + one.get("Rows Removed by Index Recheck", 0))
-        for one in scans
-    )  # fmt: skip
-
-
 def plans(scene: Scene, work: Work) -> list[Node]:
     """Return the plans of all that some work sends, each of them run."""
 
@@ -253,18 +241,6 @@ def plans(scene: Scene, work: Work) -> list[Node]:
             await connection.close()
 
     return asyncio.run(explained())
-
-
-async def plan_of(
-    connection: "asyncpg.Connection[asyncpg.Record]", text: str, arguments: tuple[object, ...]
-) -> Node:
-    """Return the plan of a statement that was run, and undone."""
-    transaction = connection.transaction()
-    await transaction.start()
-    answer = await connection.fetchval(f"explain (analyze, format json) {text}", *arguments)
-    await transaction.rollback()
-    (tree,) = json.loads(answer)
-    return dict(tree["Plan"])
 
 
 async def statements(scene: Scene, work: Work) -> list[tuple[str, tuple[object, ...]]]:

@@ -25,8 +25,8 @@ from clarin_postgres import PostgresStorage
 from support.catalogue import ABOVE_ACCOUNTS, rows, tenant_tables
 
 FOR_ALL_ACCOUNTS = {
-    "accounts.add", "devices.calls", "devices.renew", "devices.wanted", "storage.outdated",
-    "storage.pending_imports", "storage.positions", "storage.purge_answers",
+    "accounts.add", "devices.calls", "devices.renew", "devices.wanted", "kommo.wanted",
+    "storage.outdated", "storage.pending_imports", "storage.positions", "storage.purge_answers",
     "storage.purge_chats", "storage.purge_contacts", "storage.purge_events", "storage.purge_leads",
     "storage.purge_marks", "storage.standings", "storage.trim", "storage.unused_media",
     "storage.user", "users.memberships",

@@ -19,15 +19,18 @@ from clarin_core.domain.replies import Reaction, Vote
 from clarin_core.domain.tags import Tag, TagTarget
 from clarin_core.testing.idempotency import a_request, answer_in
 from clarin_core.testing.inbox import inbox_of, somebody
+from clarin_core.testing.mirrors import furnish_mirror
 from clarin_core.testing.tenants import NOON, Tenant, draft, lid, links_of, settle
 from clarin_postgres import PostgresSetupError, PostgresStorage
 from clarin_postgres.connection import Meter, Pool
 from clarin_postgres.reader import begin_in
-from clarin_postgres.roles import READER, ROLES, WRITER, check_role
+from clarin_postgres.roles import DIRECTORY, READER, ROLES, WRITER, check_role
 from support.catalogue import look, rows, tenant_tables
 
 STRANGERS = "select count(*) from {} r where r.account_id <> $1"
 LINKS = {
+    "kommo_leads_lead": ("kommo_leads", "lead_id", "leads"),
+    "kommo_contacts_contact": ("kommo_contacts", "contact_id", "contacts"),
     "leads_contact": ("leads", "contact_id", "contacts"),
     "leads_pipeline": ("leads", "pipeline_id", "pipelines"),
     "stages_pipeline": ("stages", "pipeline_id", "pipelines"),
@@ -103,6 +106,7 @@ async def furnish(account: Tenant) -> None:
     await account.add_quick_reply("hola")
     device = await account.add_device()
     await account.storage.leases.lease(account.key_of(device), "a", timedelta(hours=1))
+    await furnish_mirror(account, lead, contact)
     job = await account.add_import()
     async with account.begin() as tx:
         await tx.devices.set_aside(device.id, b"?", "not understood", at=NOON)
@@ -244,6 +248,13 @@ def test_what_no_use_case_does_is_forbidden(database: str, role: str, statement:
 def test_a_reader_sees_no_answers(database: str) -> None:
     """R22, R26: only who gives them again has a right on them."""
     assert refused(database, READER, "select body from idempotency")
+
+
+def test_a_reader_sees_no_credentials(database: str) -> None:
+    """R22, R26, KS11: not even sealed ones; the rest of a connection it does."""
+    assert not refused(database, READER, "select subdomain from kommo_links")
+    for role in (READER, DIRECTORY):
+        assert refused(database, role, "select sealed from kommo_links")
 
 
 @pytest.mark.parametrize("table", ["leads", "contacts", "tags", "account_stream", "event_log"])

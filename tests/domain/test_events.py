@@ -45,7 +45,7 @@ NAMES = {
     "chat.united",
     "message.received", "message.queued", "message.sent", "message.status_changed",
     "message.edited", "message.revoked", "reaction.changed", "poll.voted", "media.changed",
-    "import.advanced", "import.finished", "account.changed", "membership.changed",
+    "import.advanced", "import.finished", "kommo.advanced", "account.changed", "membership.changed",
 }  # fmt: skip
 
 LINKS = st.lists(

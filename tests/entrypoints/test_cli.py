@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -17,23 +14,7 @@ from clarin_server.errors import CannotStart
 from clarin_server.listening import cannot_listen, check_address
 from clarin_server.progress import url_of
 from clarin_server.settings import WANTED, read_settings
-
-CLARIN = [sys.executable, "-m", "clarin_server"]
-
-
-def clarin(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, in an environment without settings of its own."""
-    inherited = {name: value for name, value in os.environ.items() if name not in WANTED}
-    done = subprocess.run(
-        [*CLARIN, *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**inherited, "COLUMNS": "100", "NO_COLOR": "1", **environ},
-    )
-    assert "Traceback" not in done.stderr
-    return done
+from support.commands import clarin
 
 
 def test_help_names_every_command() -> None:
@@ -43,6 +24,7 @@ def test_help_names_every_command() -> None:
         "serve",
         "demo",
         "devices",
+        "kommo",
         "migrate",
         "doctor",
         "settings",

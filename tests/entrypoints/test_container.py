@@ -56,7 +56,7 @@ def test_the_whole_graph_is_built_with_the_types_that_it_says() -> None:
         for field in fields(Services)
         if getattr(hints[field.name], "__name__", "").endswith("UseCases")
     ]
-    assert len(use_cases) == 14
+    assert len(use_cases) == 15
     for name in use_cases:
         assert type(getattr(services, name)) is hints[name]
         assert services.owner_of(hints[name].__name__) is getattr(services, name)

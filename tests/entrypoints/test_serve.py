@@ -4,12 +4,10 @@ import asyncio
 import json
 import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,31 +17,9 @@ import httpx
 import pytest
 
 from clarin_embedded import EmbeddedPostgres
-from support.service import ask, in_data, serving, token_of
+from support.service import ask, in_data, processes_of, serving, token_of
 
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """Make a folder with a short path, which the account of the server may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="serve-"))
-    folder.chmod(0o711)
-    yield folder
-    left = processes_of(folder)
-    if left:
-        with EmbeddedPostgres(folder / "data" / "postgres"):
-            pass  # Who joins a server that was left behind is the last to leave it.
-    shutil.rmtree(folder)
-    assert left == []
-
-
-def processes_of(home: Path) -> list[str]:
-    """Return the command lines of all live processes that name the folder."""
-    commands = subprocess.run(
-        ["/bin/ps", "-axwwo", "args="], capture_output=True, text=True, check=True
-    ).stdout
-    return [line for line in commands.splitlines() if f"{home}/" in line]
 
 
 def test_a_first_start_makes_everything_and_a_second_finds_it(home: Path) -> None:

@@ -43,6 +43,8 @@ REPEATED_WITHOUT_A_KEY = {
     "/api/contacts/merge/preview": "reads only",
     "/api/devices/<device_id>/connect": "naturally repeatable",
     "/api/devices/<device_id>/disconnect": "naturally repeatable",
+    "/api/kommo/pipelines/<kommo_id>/connect": "naturally repeatable",
+    "/api/kommo/sync": "naturally repeatable",
     "/api/devices/<device_id>/pair": "naturally repeatable",
     "/api/devices/<device_id>/sync-contacts": "naturally repeatable",
     "/api/devices/<device_id>/unlink": "naturally repeatable",

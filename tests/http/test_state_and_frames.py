@@ -24,11 +24,13 @@ from clarin_core.domain.jid import Identity
 from clarin_core.domain.messages import MessageKind, MessageStatus, Poll
 from clarin_core.domain.outbox import OutboxKind
 from clarin_core.domain.phone import PhoneNumber
+from clarin_core.domain.remote import RemoteLink, RemoteReach
 from clarin_core.ports.messaging import SentAs
 from clarin_core.testing.tenants import lid
 from clarin_core.usecases.sending import SendingUseCases
 from support.screen import Frame, live_screen, run
-from support.serving import House, Person, now, serving
+from support.serving import House, Person, mirror_kommo, now, serving
+from support.shelf import Shelf
 from support.talk import ANA, EVA, Ear, at, receipt, said
 
 IDA = Peer(identity=Identity.of_phone(PhoneNumber("+51911222333")))
@@ -222,6 +224,17 @@ def put(path: str, **body: Any) -> Callable[[House], Awaitable[Any]]:
     return lambda house: house.ana.put(f"/api{path}", **body)
 
 
+async def mirror_a_pipeline(house: House) -> None:
+    """Connect a pipeline of Kommo; the lead and the contact that are there come."""
+    crm = house.services.kommo.crm
+    assert isinstance(crm, Shelf)
+    ana = crm.book("acme").add_contact(name="Ana", phones=[RemoteReach(text="987000999")])
+    crm.book("acme").add_lead(name="Nube", contacts=[RemoteLink(contact_id=ana)])
+    (pipeline,) = await house.ana.get("/api/kommo/pipelines")
+    await house.ana.post(f"/api/kommo/pipelines/{pipeline['kommo_id']}/connect")
+    await mirror_kommo(house.ana)
+
+
 def tag(kind: str, key: int, tag_id: int) -> dict[str, Any]:
     """Return who gets or loses a tag."""
     return {"entity_type": kind, "entity_id": key, "tag_id": tag_id}
@@ -271,6 +284,8 @@ STEPS: list[Callable[[House], Awaitable[Any]]] = [
     show_code,
     post("/devices", name="Cobranza"),
     lambda house: drop(house, "/devices/1"),
+    put("/kommo/credentials", subdomain="acme", token="un-token"),
+    mirror_a_pipeline,
     hear(said(ANA, "A", 1), said(EVA, "B", 2)),
     post("/chats/new", device_id=2, phone="911222333", initial_message="hola"),
     deliver,

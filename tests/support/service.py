@@ -101,6 +101,14 @@ def in_data(home: Path) -> tuple[str, str]:
     return "--data-dir", str(home / "data")
 
 
+def processes_of(home: Path) -> list[str]:
+    """Return the command lines of all live processes that name the folder."""
+    commands = subprocess.run(
+        ["/bin/ps", "-axwwo", "args="], capture_output=True, text=True, check=True
+    ).stdout
+    return [line for line in commands.splitlines() if f"{home}/" in line]
+
+
 def token_of(address: str, password: str | None) -> str:
     credentials = {"username": "admin", "password": password}
     answer = httpx.post(f"{address}/api/auth/login", json=credentials)

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 from sanic import Sanic
@@ -26,10 +27,12 @@ from clarin_core.usecases.accounts import AccountUseCases, enrol, open_account
 from clarin_core.usecases.chats import ChatUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.kommo import KommoUseCases
 from clarin_core.usecases.media import MediaUseCases
 from clarin_core.usecases.media_purge import MediaPurgeUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.messages import MessageUseCases
+from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_memory import (
@@ -40,7 +43,7 @@ from clarin_memory import (
     MemoryStorage,
     Unlimited,
 )
-from clarin_security import Argon2Hasher, JwtIssuer, system_random
+from clarin_security import AesGcmBox, Argon2Hasher, JwtIssuer, system_random
 from clarin_server.http.app import create_app
 from clarin_server.http.live import Hub
 from clarin_server.http.serving import listen
@@ -48,6 +51,7 @@ from clarin_server.log import log_failure
 from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import Settings
+from support.shelf import Shelf
 from support.web import SmallWeb
 
 Sanic.test_mode = True  # It rewrites its own classes at a start, and only so can do it again.
@@ -56,6 +60,9 @@ PASSWORD = "una clave larga"
 SECRET = b"a secret of the tests, long enough"
 LINKS = MediaLinks(SECRET)
 NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)  # Reading the usual certificates takes 30 ms.
+
+
+_SERVICES: WeakKeyDictionary[httpx.AsyncClient, Services] = WeakKeyDictionary()
 
 
 def now() -> datetime:
@@ -148,9 +155,21 @@ async def serving(
             listen(app, "127.0.0.1", 0) as (host, port),
             Client(base_url=f"http://{host}:{port}", timeout=20, verify=NO_TLS) as http,
         ):
+            _SERVICES[http] = services
             http.storage = storage
             people = await settle_people(services, hasher, http)
             yield House(http, services, metrics, app.ctx.hub, *people)
+
+
+async def mirror_kommo(person: Person) -> None:
+    """Run a pass over the mirror of a person's account, as the background work does."""
+    services = _SERVICES[person.http]
+    leases = services.storage.kommo_leases
+    lease = await leases.lease(person.account_id, "test", timedelta(minutes=1))
+    assert lease is not None
+    async with services.mirrors.open(lease) as mirror:
+        assert await mirror.go_on()
+    await leases.release(lease)
 
 
 async def sign_in(http: httpx.AsyncClient, username: str, password: str = PASSWORD) -> Person:
@@ -169,6 +188,7 @@ def _services(
     hasher: Argon2Hasher,
     limiter: Limiter | None,
 ) -> Services:
+    crm, box = Shelf(clock), AesGcmBox(SECRET, system_random)
     tokens = JwtIssuer(SECRET, life=ACCESS_LIFE)
     tries = limiter or MemoryLimiter(clock)
     blobs = MemoryBlobs()
@@ -180,6 +200,8 @@ def _services(
         redis=None,
         clock=clock,
         limiter=limiter or Unlimited(),
+        kommo=KommoUseCases(storage, clock, crm, box),
+        mirrors=KommoMirrors(storage, clock, crm, box),
         leads=LeadUseCases(storage, clock),
         chats=ChatUseCases(storage, clock),
         contacts=ContactUseCases(storage, clock),

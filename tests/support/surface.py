@@ -25,6 +25,7 @@ from clarin_core.domain.command import Precondition
 from clarin_core.domain.contacts import ContactChange, ContactIds, ContactMerge, NewContact
 from clarin_core.domain.devices import DeviceChange, NewDevice, PhonePairing
 from clarin_core.domain.ids import ID_MAX, ImportId, MessageId
+from clarin_core.domain.kommo import KommoCredentials
 from clarin_core.domain.leads import LeadChange, LeadIds, NewLead, StageChoice, StatusChange
 from clarin_core.domain.media import NewUrlFile
 from clarin_core.domain.members import MemberChange, NewMember
@@ -45,7 +46,7 @@ from clarin_server.http.routes import ROWS
 from clarin_server.http.rows import Row
 from support.behind import become, connect
 from support.said import BECOMING, OF_MESSAGES
-from support.serving import PASSWORD, House, Person, sign_in
+from support.serving import PASSWORD, House, Person, mirror_kommo, sign_in
 from support.stocking import two_devices
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")
@@ -225,6 +226,7 @@ EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
     MemberChange: lambda _: {"role": "admin"},
     NewMember: lambda _: new_user(),
     Precondition: lambda _: {},
+    KommoCredentials: lambda stock: {"subdomain": f"a{stock.account}", "token": "un-token"},
     LeadChange: lambda _: {"notes": "llamar el lunes"},
     LeadIds: lambda stock: {"ids": [stock.ids["LeadId"]]},
     NewAccount: lambda _: {"name": "Luna"},
@@ -309,6 +311,7 @@ async def stock_of(person: Person) -> Stock:
             "ContactId": lead["contact_id"],
             "DeviceId": device,
             "ImportId": job["id"],
+            "KommoId": await kommo_of(person),
             "LeadId": lead["id"],
             "MessageId": message["id"],
             "MediaId": file["id"],
@@ -329,8 +332,19 @@ async def stock_of(person: Person) -> Stock:
     )
 
 
+async def kommo_of(person: Person) -> int:
+    """Connect an account to a Kommo of its own; return one of the pipelines there."""
+    credentials = {"subdomain": f"a{person.account_id}", "token": "un-token"}
+    if not (await person.get("/api/kommo/status"))["is_configured"]:
+        await person.put("/api/kommo/credentials", **credentials)
+    return int((await person.get("/api/kommo/pipelines"))[0]["kommo_id"])
+
+
 async def prepare(operation: Operation, person: Person, stock: Stock) -> None:
     """Bring the records into the state in which the operation succeeds."""
+    if str(operation) == "POST /api/kommo/sync":
+        await person.post(f"/api/kommo/pipelines/{stock.ids['KommoId']}/connect")
+        await mirror_kommo(person)
     if operation.path.endswith("/restore"):
         noun = "leads" if "lead" in operation.path else "contacts"
         key = stock.ids["LeadId" if noun == "leads" else "ContactId"]

@@ -24,6 +24,7 @@ from support import (
     inbox_faults,
     inbox_read_faults,
     media_faults,
+    mirror_faults,
 )
 
 FOUND = (AssertionError, ClarinError, TimeoutError, pytest.fail.Exception)
@@ -80,6 +81,25 @@ CAUGHT: list[tuple[faults.Fault, str]] = [
     (faults.capitals_make_another_tag, "a_name_belongs_to_one_tag"),
     (faults.links_are_counted_twice, "links_are_a_set"),
     (faults.tags_are_shown_by_id, "tags_are_shown_sorted_by_name"),
+    (mirror_faults.every_keeper_may_write, "the_late_write_of_a_paused_keeper_is_refused"),
+    (mirror_faults.every_mirror_is_free, "a_mirror_has_one_keeper_at_a_time"),
+    (mirror_faults.a_mirror_is_kept_for_ever, "a_mirror_is_wanted_where_a_pipeline_is_connected"),
+    (mirror_faults.every_connection_is_wanted, "a_mirror_is_wanted_where_a_pipeline_is_connected"),
+    (mirror_faults.nobody_is_gone, "a_known_lead_is_what_was_said_last"),
+    (mirror_faults.who_shares_is_not_found, "a_contact_comes_with_all_that_have_to_do_with_it"),
+    (mirror_faults.what_lies_between_begins_with_the_first, "what_lies_between_two_ids_is_found"),
+    (mirror_faults.a_purge_leaves_mirrors, "a_mirror_goes_with_what_it_is"),
+    (mirror_faults.foreign_leads_can_be_mirrored, "a_link_to_a_foreign_id_is_refused"),
+    (mirror_faults.all_mirrors_are_forgotten_with_a_pipeline, "a_mirror_is_known_by_its_own_id"),
+    (mirror_faults.who_set_a_link_does_not_count, "links_are_told_apart_by_who_set_them"),
+    (
+        mirror_faults.hidden_leads_are_not_looked_up,
+        "a_look_up_finds_hidden_leads_by_id_and_live_ones_by_kommo_s",
+    ),
+    (
+        mirror_faults.hidden_contacts_hold_their_phone,
+        "a_look_up_finds_hidden_contacts_by_id_and_live_ones_by_phone",
+    ),
     (inbox_faults.capitals_make_another_shortcut, "a_shortcut_belongs_to_one_quick_reply"),
     (inbox_faults.quick_replies_are_shown_by_id, "quick_replies_are_listed_by_shortcut"),
     (inbox_faults.a_body_is_not_searched, "quick_replies_are_searched_by_all_their_texts"),

@@ -58,6 +58,13 @@ class MemoryContactStore(ContactStore):
         found = (self.scope.tables.contacts.find(key) for key in sorted(set(contact_ids)))
         return [contact for contact in found if contact is not None]
 
+    async def look_up(
+        self, contact_ids: Collection[ContactId], phones: Collection[PhoneNumber]
+    ) -> list[Contact]:
+        """Return contacts by their ids, deleted ones included, and live ones by their phones."""
+        holders = self._by_phone(set(phones)).values()
+        return await self.get_many({*contact_ids, *(holder.id for holder in holders)})
+
     async def claim(
         self, drafts: Sequence[ContactDraft], *, at: datetime
     ) -> list[tuple[Contact, bool]]:

@@ -68,6 +68,7 @@ class MemoryAccounts(Accounts):
             if session.account_id == account_id:
                 shared.sessions.drop(session.id)
         shared.accounts.drop(account_id)
+        shared.kommo_leases.drop(account_id)
         shared.spaces.drop(account_id)
 
 

@@ -98,6 +98,15 @@ class MemoryLeadStore(LeadStore):
         found = ((_kommo_id(lead), lead) for lead in self.scope.tables.leads.rows())
         return {key: copied(lead) for key, lead in found if key is not None and key in wanted}
 
+    async def look_up(
+        self, lead_ids: Collection[LeadId], kommo_ids: Collection[KommoId]
+    ) -> list[Lead]:
+        """Return leads by their ids, deleted ones included, and live ones by their Kommo ids."""
+        live = (row for row in self.scope.tables.leads.rows() if _kommo_id(row) in {*kommo_ids})
+        meant = {*lead_ids, *(row.id for row in live if row.kommo_id is not None)}
+        found = (self.scope.tables.leads.find(lead_id) for lead_id in sorted(meant))
+        return [lead for lead in found if lead is not None]
+
     async def in_stages(self, stage_ids: Collection[StageId], *, limit: int) -> list[Lead]:
         """Return leads of some stages by id, at most `limit`, deleted ones included."""
         wanted = set(stage_ids)

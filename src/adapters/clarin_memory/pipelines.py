@@ -1,10 +1,10 @@
 """Pipelines and their stages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clarin_core.domain.ids import PipelineId, StageId
+from clarin_core.domain.ids import KommoId, PipelineId, StageId
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline, Stage
 from clarin_core.errors import Conflict, NotFound
@@ -30,6 +30,12 @@ class MemoryPipelineStore(PipelineStore):
     async def of_stage(self, stage_id: StageId) -> Pipeline:
         """Return the pipeline that has the stage; raises NotFound for the stage."""
         return copied(pipeline_of(self.scope.tables, stage_id))
+
+    async def by_kommo(self, kommo_ids: Collection[KommoId]) -> list[Pipeline]:
+        """Return the pipelines with these Kommo ids, by id."""
+        rows = self.scope.tables.pipelines.rows()
+        found = (row for row in rows if row.kommo_id is not None and row.kommo_id in kommo_ids)
+        return copied(sorted(found, key=lambda row: row.id))
 
     async def default(self) -> Pipeline:
         """Return the default pipeline."""

@@ -30,6 +30,7 @@ def purge_account(tables: AccountTables, before: datetime) -> None:
             tables.contacts.drop(contact.id)
             tables.tagged.drop((TagTarget.CONTACT, contact.id))
     _forget_contacts(tables)
+    _forget_mirrors(tables)
 
 
 def purge_answers(tables: AccountTables, before: datetime) -> None:
@@ -79,6 +80,16 @@ def _forget_contacts(tables: AccountTables) -> None:
     for identity, row in list(tables.identities.items()):
         if row.contact_id is not None and row.contact_id not in tables.contacts:
             tables.identities.drop(identity)
+
+
+def _forget_mirrors(tables: AccountTables) -> None:
+    """Remove what is kept of leads and contacts that are gone."""
+    for kommo_id, mirrored in list(tables.kommo_leads.items()):
+        if mirrored.known.lead_id not in tables.leads:
+            tables.kommo_leads.drop(kommo_id)
+    for kommo_id, person in list(tables.kommo_contacts.items()):
+        if person.contact_id not in tables.contacts:
+            tables.kommo_contacts.drop(kommo_id)
 
 
 def _was_deleted(row: Perishable, before: datetime) -> bool:

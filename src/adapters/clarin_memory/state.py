@@ -18,6 +18,7 @@ from clarin_core.domain.ids import (
     ContactId,
     DeviceId,
     ImportId,
+    KommoId,
     LeadId,
     MediaId,
     MessageId,
@@ -30,6 +31,13 @@ from clarin_core.domain.ids import (
 )
 from clarin_core.domain.imports import ImportJob, RowOutcome
 from clarin_core.domain.jid import Identity
+from clarin_core.domain.kommo import (
+    KnownContact,
+    KnownLead,
+    KommoDictionaries,
+    KommoLease,
+    KommoLink,
+)
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.media import Media
 from clarin_core.domain.messages import Mark, Message
@@ -51,6 +59,13 @@ class Claim(NamedTuple):
     answer: StoredAnswer | None = None
 
 
+class MirroredLead(NamedTuple):
+    """What is kept of a lead of Kommo, and in which pipeline of Kommo's it is."""
+
+    known: KnownLead
+    pipeline_id: KommoId
+
+
 @dataclass(frozen=True, slots=True)
 class AccountTables:
     """One account's rows."""
@@ -63,6 +78,11 @@ class AccountTables:
     files: Table[ImportId, bytes] = field(default_factory=Table)
     identities: Table[Identity, ContactIdentity] = field(default_factory=Table)
     imports: Table[ImportId, ImportJob] = field(default_factory=Table)
+    kommo: Table[str, KommoLink] = field(default_factory=Table)
+    kommo_contacts: Table[KommoId, KnownContact] = field(default_factory=Table)
+    kommo_leads: Table[KommoId, MirroredLead] = field(default_factory=Table)
+    kommo_sealed: Table[str, bytes] = field(default_factory=Table)
+    kommo_words: Table[str, KommoDictionaries] = field(default_factory=Table)
     leads: Table[LeadId, Lead] = field(default_factory=Table)
     marked_at: Table[WaKey, datetime] = field(default_factory=Table)
     marks: Table[WaKey, Mark] = field(default_factory=Table)
@@ -102,6 +122,7 @@ class SharedTables:
 
     accounts: Table[AccountId, Account] = field(default_factory=Table)
     defaults: Table[UserId, AccountId] = field(default_factory=Table)
+    kommo_leases: Table[AccountId, KommoLease] = field(default_factory=Table)
     leases: Table[DeviceKey, DeviceLease] = field(default_factory=Table)
     roles: Table[tuple[AccountId, UserId], Role] = field(default_factory=Table)
     sessions: Table[SessionId, Session] = field(default_factory=Table)

@@ -21,12 +21,14 @@ from clarin_core.errors import Invalid
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher
+from clarin_core.ports.kommo import KommoLeases
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_memory.devices import MemoryDeviceLeases
 from clarin_memory.directory import MemoryDirectory
+from clarin_memory.kommo_leases import MemoryKommoLeases
 from clarin_memory.media import idle_media
 from clarin_memory.members import user_row
 from clarin_memory.paging import OLDEST
@@ -77,6 +79,11 @@ class MemoryStorage(Storage):
     def leases(self) -> DeviceLeases:
         """Who acts for which device."""
         return MemoryDeviceLeases(self._shared, self._clock)
+
+    @property
+    def kommo_leases(self) -> KommoLeases:
+        """Who keeps whose mirror of Kommo."""
+        return MemoryKommoLeases(self._shared, self._clock)
 
     async def standings(
         self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime

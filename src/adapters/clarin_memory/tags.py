@@ -84,12 +84,16 @@ class MemoryTagStore(TagStore):
             if tag_id in origins:
                 tagged.put(target, {key: kept for key, kept in origins.items() if key != tag_id})
 
-    async def links(self, target: TagTarget, target_ids: Collection[int]) -> list[TagLink]:
-        """Return the links of some targets, deleted ones included, sorted."""
+    async def links(
+        self, target: TagTarget, target_ids: Collection[int], *, origin: TagOrigin | None = None
+    ) -> list[TagLink]:
+        """Return the links (of one origin) of some targets, deleted ones included, sorted."""
+        tagged = self.scope.tables.tagged
         return sorted(
             TagLink(target_id=one, tag_id=tag_id)
             for one in set(target_ids)
-            for tag_id in tag_ids_on(self.scope.tables, target, one)
+            for tag_id, kind in (tagged.peek((target, one)) or {}).items()
+            if origin in (None, kind)
         )
 
     async def link(

@@ -17,6 +17,7 @@ from clarin_memory.devices import MemoryDeviceStore
 from clarin_memory.events import encoded
 from clarin_memory.idempotency import MemoryIdempotencyStore
 from clarin_memory.imports import MemoryImportStore
+from clarin_memory.kommo import MemoryKommoStore
 from clarin_memory.leads import MemoryLeadStore
 from clarin_memory.media import MemoryMediaStore
 from clarin_memory.members import MemoryMemberStore
@@ -39,6 +40,7 @@ class MemoryTransaction(Transaction):
         self.devices = MemoryDeviceStore(scope)
         self.idempotency = MemoryIdempotencyStore(scope)
         self.imports = MemoryImportStore(scope)
+        self.kommo = MemoryKommoStore(scope)
         self.leads = MemoryLeadStore(scope)
         self.media = MemoryMediaStore(scope)
         self.members = MemoryMemberStore(scope)

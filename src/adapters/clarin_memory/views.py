@@ -7,6 +7,7 @@ from clarin_memory.chat_views import ChatViews
 from clarin_memory.contacts import ContactViews
 from clarin_memory.devices import DeviceViews
 from clarin_memory.imports import ImportViews
+from clarin_memory.kommo import KommoViews
 from clarin_memory.leads import LeadViews
 from clarin_memory.media import MediaViews
 from clarin_memory.members import MemberViews
@@ -30,6 +31,7 @@ class MemoryViews(
     MemberViews,
     AccountViews,
     ImportViews,
+    KommoViews,
     Views,
 ):
     """All reads of one account."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-_AS_JSON = ("json", "text[]")
+_AS_JSON = ("json", "text[]", "bigint[]")
 
 
 class Columns:
@@ -71,4 +71,6 @@ def _read(name: str, kind: str) -> str:
         return f"a.{name}::json as {name}"
     if kind == "text[]":
         return f"array(select json_array_elements_text(a.{name}::json)) as {name}"
+    if kind == "bigint[]":
+        return f"array(select json_array_elements_text(a.{name}::json)::bigint) as {name}"
     return f"a.{name}"

@@ -79,6 +79,16 @@ _GET_MANY = f"""-- contacts.get_many
     select {CONTACT} from contacts c
     where c.account_id = $1 and c.id = any($2)
     order by c.id for no key update"""
+_LOOK_UP = f"""-- contacts.look_up
+    select {CONTACT} from contacts c
+    where c.account_id = $1 and c.id in (
+        select unnest($2::bigint[])
+        union
+        select k.id from contacts k
+        where k.account_id = $1 and k.phone in (select unnest($3::text[]))
+            and k.deleted_at is null
+    )
+    order by c.id for no key update"""
 _NAMES = f"""-- contacts.names
     select c.id, {DISPLAY_NAME} as name from contacts c
     where c.account_id = $1 and c.id = any($2) and c.deleted_at is null
@@ -174,6 +184,13 @@ class PostgresContactStore(ContactStore):
     async def get_many(self, contact_ids: Collection[ContactId]) -> list[Contact]:
         """Return contacts, deleted ones included, locked, by id; unknown ones are left out."""
         return structs(await self.scope.fetch(_GET_MANY, list(contact_ids)), Contact)
+
+    async def look_up(
+        self, contact_ids: Collection[ContactId], phones: Collection[PhoneNumber]
+    ) -> list[Contact]:
+        """Return contacts by their ids, deleted ones included, and live ones by their phones."""
+        rows = await self.scope.fetch(_LOOK_UP, list(contact_ids), list(phones))
+        return structs(rows, Contact)
 
     async def claim(
         self, drafts: Sequence[ContactDraft], *, at: datetime

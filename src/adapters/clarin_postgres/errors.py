@@ -69,6 +69,8 @@ _MISSING = {
     "leads_contact": "contact",
     "leads_pipeline": "pipeline",
     "leads_stage": "stage",
+    "kommo_leads_lead": "lead",
+    "kommo_contacts_contact": "contact",
     "lead_tags_lead": "lead",
     "contacts_merged_into": "contact",
     "contact_identities_contact": "contact",

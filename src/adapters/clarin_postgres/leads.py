@@ -113,6 +113,16 @@ _BY_KOMMO = f"""-- leads.by_kommo
     select {LEAD} from leads l
     where l.account_id = $1 and l.kommo_id in (select unnest($2::bigint[])) and l.deleted_at is null
     order by l.id for no key update"""
+_LOOK_UP = f"""-- leads.look_up
+    select {LEAD} from leads l
+    where l.account_id = $1 and l.id in (
+        select unnest($2::bigint[])
+        union
+        select k.id from leads k
+        where k.account_id = $1 and k.kommo_id in (select unnest($3::bigint[]))
+            and k.deleted_at is null
+    )
+    order by l.id for no key update"""
 _IN_STAGES = f"""-- leads.in_stages
     select {LEAD} from leads l
     where l.account_id = $1 and l.stage_id = any($2)
@@ -171,6 +181,13 @@ class PostgresLeadStore(LeadStore):
         """Return the live leads with these Kommo ids, locked."""
         leads = structs(await self.scope.fetch(_BY_KOMMO, list(kommo_ids)), Lead)
         return {lead.kommo_id: lead for lead in leads if lead.kommo_id is not None}
+
+    async def look_up(
+        self, lead_ids: Collection[LeadId], kommo_ids: Collection[KommoId]
+    ) -> list[Lead]:
+        """Return leads by their ids, deleted ones included, and live ones by their Kommo ids."""
+        rows = await self.scope.fetch(_LOOK_UP, list(lead_ids), list(kommo_ids))
+        return structs(rows, Lead)
 
     async def in_stages(self, stage_ids: Collection[StageId], *, limit: int) -> list[Lead]:
         """Return leads of some stages by id, locked, at most `limit`, deleted ones included."""

@@ -1,10 +1,10 @@
 """Pipelines and their stages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clarin_core.domain.ids import PipelineId, StageId
+from clarin_core.domain.ids import KommoId, PipelineId, StageId
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline, Stage
 from clarin_core.errors import Conflict, NotFound
@@ -54,6 +54,8 @@ _OF_STAGE = f"""-- pipelines.of_stage
     {_READ} and p.id = (
         select g.pipeline_id from stages g where g.account_id = $1 and g.id = $2
     ) for share of p"""
+_BY_KOMMO = f"""-- pipelines.by_kommo
+    {_READ} and p.kommo_id = any($2) order by p.id for share of p"""
 _DEFAULT = f"""-- pipelines.default
     {_READ} and p.is_default for share of p"""
 _ALL = f"""-- pipelines.all
@@ -133,6 +135,10 @@ class PostgresPipelineStore(PipelineStore):
     async def of_stage(self, stage_id: StageId) -> Pipeline:
         """Return the pipeline that has the stage; raises NotFound for the stage."""
         return await self._only("stage", stage_id, _OF_STAGE, stage_id)
+
+    async def by_kommo(self, kommo_ids: Collection[KommoId]) -> list[Pipeline]:
+        """Return the pipelines with these Kommo ids, by id, each with a shared lock."""
+        return await self._read(_BY_KOMMO, list(kommo_ids))
 
     async def default(self) -> Pipeline:
         """Return the default pipeline, with a shared lock like `of_stage`."""

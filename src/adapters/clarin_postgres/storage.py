@@ -49,6 +49,7 @@ from clarin_core.errors import Invalid
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher, News, UserChanged
+from clarin_core.ports.kommo import KommoLeases
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.transaction import Transaction
@@ -57,6 +58,7 @@ from clarin_postgres.connection import Meter, Pool, say_nothing
 from clarin_postgres.devices import PostgresDeviceLeases
 from clarin_postgres.directory import PostgresDirectory
 from clarin_postgres.events import POSITION, position_of
+from clarin_postgres.kommo_leases import PostgresKommoLeases
 from clarin_postgres.migrations import check_schema
 from clarin_postgres.purge import purge, run_patiently
 from clarin_postgres.reader import BEGIN, GuardedReads, OpenReads, Reads, Regions, begin_in
@@ -144,6 +146,11 @@ class PostgresStorage(Storage):
     def leases(self) -> DeviceLeases:
         """Who acts for which device."""
         return PostgresDeviceLeases(self._directors)
+
+    @property
+    def kommo_leases(self) -> KommoLeases:
+        """Who keeps whose mirror of Kommo."""
+        return PostgresKommoLeases(self._directors)
 
     async def standings(
         self, keys: Sequence[tuple[SessionId, AccountId]], *, at: datetime

@@ -90,7 +90,7 @@ _LINK = {
 _LINKS = {
     target: f"""-- tags.links
         select x.{column} as target_id, x.tag_id from {links} x
-        where x.account_id = $1 and x.{column} = any($2)"""
+        where x.account_id = $1 and x.{column} = any($2) and x.origin = any($3)"""
     for target, (links, column, _) in _TABLES.items()
 }
 _UNLINK = {
@@ -169,9 +169,13 @@ class PostgresTagStore(TagStore):
         """Remove a tag and its links, nothing else (TG3)."""
         await self.scope.fetch(_REMOVE, tag_id)
 
-    async def links(self, target: TagTarget, target_ids: Collection[int]) -> list[TagLink]:
-        """Return the links of some targets, deleted ones included, sorted."""
-        return sorted(structs(await self.scope.fetch(_LINKS[target], list(target_ids)), TagLink))
+    async def links(
+        self, target: TagTarget, target_ids: Collection[int], *, origin: TagOrigin | None = None
+    ) -> list[TagLink]:
+        """Return the links (of one origin) of some targets, deleted ones included, sorted."""
+        origins = [one.value for one in TagOrigin if origin in (None, one)]
+        rows = await self.scope.fetch(_LINKS[target], list(target_ids), origins)
+        return sorted(structs(rows, TagLink))
 
     async def link(
         self, target: TagTarget, links: Collection[TagLink], *, origin: TagOrigin

@@ -17,6 +17,7 @@ from clarin_postgres.devices import PostgresDeviceStore
 from clarin_postgres.events import APPEND, Encoded, columns_of, encoded, encoded_origin
 from clarin_postgres.idempotency import PostgresIdempotencyStore
 from clarin_postgres.imports import PostgresImportStore
+from clarin_postgres.kommo import PostgresKommoStore
 from clarin_postgres.leads import PostgresLeadStore
 from clarin_postgres.media import PostgresMediaStore
 from clarin_postgres.members import PostgresMemberStore
@@ -43,6 +44,7 @@ class PostgresTransaction(Transaction):
         self.devices = PostgresDeviceStore(scope)
         self.idempotency = PostgresIdempotencyStore(scope.account_id, scope.focus.line)
         self.imports = PostgresImportStore(scope)
+        self.kommo = PostgresKommoStore(scope)
         self.leads = PostgresLeadStore(scope)
         self.media = PostgresMediaStore(scope)
         self.members = PostgresMemberStore(scope)

@@ -7,6 +7,7 @@ from clarin_postgres.contact_views import ContactViews
 from clarin_postgres.devices import DeviceViews
 from clarin_postgres.events import EventViews
 from clarin_postgres.imports import ImportViews
+from clarin_postgres.kommo import KommoViews
 from clarin_postgres.lead_views import LeadViews
 from clarin_postgres.media import MediaViews
 from clarin_postgres.members import MemberViews
@@ -29,6 +30,7 @@ class PostgresViews(
     MemberViews,
     AccountViews,
     ImportViews,
+    KommoViews,
     EventViews,
     Views,
 ):

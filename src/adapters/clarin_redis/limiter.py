@@ -10,15 +10,12 @@ would empty the windows of all others. `shift` is added to it; tests set it forw
 
 The link is best one of its own. A link that has too much to do answers nobody, and a crowd of
 guesses could bring that about to be counted here and there; so only some ask at a time.
-
-Keys are digests: a name of any size takes the same room, and is not to be read there.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from secrets import token_hex
 from typing import cast
 
@@ -107,7 +104,7 @@ class RedisLimiter(Limiter):
         """Count a try, or raise RateLimited and count nothing."""
         mark = token_hex(8)
         window = tries.window // _MICROSECOND
-        wait = await self._run(_TAKE, self._name("tries", key), window, tries.count, mark)
+        wait = await self._run(_TAKE, self._realm.name_of("tries", key), window, tries.count, mark)
         if wait is None:
             return await self._local.take(key, tries.halved())
         if wait != 0:
@@ -117,13 +114,13 @@ class RedisLimiter(Limiter):
     async def give_back(self, tried: Try) -> None:
         """Let this very try not count, whoever counted it."""
         await self._local.give_back(tried)
-        name = self._name("tries", tried.key)
+        name = self._realm.name_of("tries", tried.key)
         await self._ask(lambda client: client.zrem(name, tried.mark))
 
     async def forget(self, key: str) -> None:
         """Let all tries of a key not count, whoever counted them."""
         await self._local.forget(key)
-        name = self._name("tries", key)
+        name = self._realm.name_of("tries", key)
         await self._ask(lambda client: client.delete(name))
 
     async def spend(self, key: str, rate: Rate) -> None:
@@ -146,7 +143,7 @@ class RedisLimiter(Limiter):
             at = self._clock()
             if timedelta() < (left := lease.refused_until - at) <= rate.interval:
                 raise refusal(left, "too many requests")
-            found = await self._run(_LEASE, self._name("rate", key), *_wanted(rate))
+            found = await self._run(_LEASE, self._realm.name_of("rate", key), *_wanted(rate))
             if found is None:
                 await self._local.spend(key, rate)
                 return None
@@ -168,10 +165,6 @@ class RedisLimiter(Limiter):
     async def _ask(self, work: Callable[[Redis], Awaitable[object]]) -> object:
         async with self._calls:
             return await self._link.ask(work)
-
-    def _name(self, kind: str, key: str) -> str:
-        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16)
-        return self._realm.name(kind, digest.hexdigest())
 
 
 def _wanted(rate: Rate) -> tuple[int, int, int]:

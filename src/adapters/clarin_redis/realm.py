@@ -29,6 +29,11 @@ class Realm:
         """Return the name of a key or channel that nobody else uses."""
         return ":".join(("clarin", self._mark, *parts))
 
+    def name_of(self, kind: str, key: str) -> str:
+        """Return the name for a key of any size, which is not to be read there."""
+        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16)
+        return self.name(kind, digest.hexdigest())
+
     def sealed(self, name: str, content: bytes) -> bytes:
         """Return what to put under a name: the seal, SEAL_BYTES long, and the content."""
         return self._seal(name, content) + content

@@ -20,6 +20,7 @@ from clarin_core.domain.ids import ContactId, LeadId, PipelineId, TagId, UserId
 from clarin_core.domain.imports import ImportJob
 from clarin_core.domain.inbox_events import InboxEvent
 from clarin_core.domain.inbox_state import InboxState
+from clarin_core.domain.kommo import KommoProgress
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.tags import Tag, TagLink
@@ -166,6 +167,12 @@ class ImportFinished(DomainEvent, frozen=True, kw_only=True, tag="import.finishe
     job: ImportJob
 
 
+class KommoAdvanced(DomainEvent, frozen=True, kw_only=True, tag="kommo.advanced"):
+    """A mirror of Kommo that goes on, or cannot."""
+
+    progress: KommoProgress
+
+
 class AccountChanged(DomainEvent, frozen=True, kw_only=True, tag="account.changed"):
     """The account as it is now; the first event of every account."""
 
@@ -185,7 +192,8 @@ Event = (
     | ContactCreated | ContactUpdated | ContactDeleted | ContactRestored
     | ContactMerged | ContactTagged | ContactUntagged
     | TagCreated | TagRenamed | TagDeleted
-    | PipelineChanged | ImportAdvanced | ImportFinished | AccountChanged | MembershipChanged
+    | PipelineChanged | ImportAdvanced | ImportFinished | KommoAdvanced
+    | AccountChanged | MembershipChanged
     | InboxEvent
 )  # fmt: skip
 

@@ -1,10 +1,12 @@
 """Text as people type it, and the one form in which it is kept and searched."""
 
 import unicodedata
+from unicodedata import category
 
 from clarin_core.errors import Invalid
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"}
+_BLANKS = "\t\n\v\f\r\x85\u2028\u2029"
 _JOINERS = "\u200c\u200d\ufe0f"  # Part of emoji and of Persian and Indic words.
 
 
@@ -24,6 +26,14 @@ def clean_text(field: str, raw: str, *, shortest: int, longest: int, lines: bool
     return text
 
 
+def legible(raw: str) -> str:
+    """Return what `clean_text` lets pass of any text, on one line, however long it is."""
+    text = "".join(" " if char in _BLANKS else char for char in raw)
+    if not text.isprintable():
+        text = "".join(c for c in text if c in _JOINERS or category(c) not in _INVISIBLE)
+    return unicodedata.normalize("NFC", text).strip()
+
+
 def fold(text: str) -> str:
     """Return what two spellings share: no case, no accents, single blanks."""
     plain = unicodedata.normalize("NFKD", text.casefold())
@@ -37,5 +47,5 @@ def _is_visible(char: str) -> bool:
 
 def _refuse_invisible(field: str, text: str, *, allowed: str) -> None:
     for char in text:
-        if char not in allowed and unicodedata.category(char) in _INVISIBLE:
+        if char not in allowed and category(char) in _INVISIBLE:
             raise Invalid(field, f"holds the character U+{ord(char):04X}")

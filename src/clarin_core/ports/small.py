@@ -1,9 +1,10 @@
-"""Small ports: time, passwords, tokens."""
+"""Small ports: time, passwords, tokens, secrets at rest."""
 
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from clarin_core.domain.ids import AccountId, SessionId, UserId
+from clarin_core.errors import ClarinError, Kind
 
 
 class Clock(Protocol):
@@ -68,4 +69,26 @@ class TokenIssuer(Protocol):
 
     def read(self, token: str, *, at: datetime) -> Claims:
         """Return a token's claims; raises Unauthorized for a forged or an expired one."""
+        ...
+
+
+class SealBroken(ClarinError):
+    """A sealed secret that cannot be had back: it must be given anew."""
+
+    kind = Kind.UNAVAILABLE
+    code = "not_configured"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the stored credentials {reason}; enter them again")
+
+
+class SecretBox(Protocol):
+    """Seals what an account entrusts to us, so that a copy of the database tells nobody."""
+
+    def seal(self, account_id: AccountId, secret: bytes) -> bytes:
+        """Return the secret sealed for this account, each time otherwise."""
+        ...
+
+    def unseal(self, account_id: AccountId, sealed: bytes) -> bytes:
+        """Return the secret; raises SealBroken for another account's, and for what was changed."""
         ...

@@ -11,6 +11,7 @@ from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
+from clarin_core.ports.kommo import KommoLeases
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 
@@ -46,6 +47,11 @@ class Storage(Protocol):
     @property
     def leases(self) -> DeviceLeases:
         """Who acts for which device, over all accounts; costs nothing."""
+        ...
+
+    @property
+    def kommo_leases(self) -> KommoLeases:
+        """Who keeps whose mirror of Kommo, over all accounts; costs nothing."""
         ...
 
     async def standing(

@@ -26,6 +26,7 @@ from clarin_core.domain.ids import (
 from clarin_core.domain.imports import ImportDraft, ImportJob, RowOutcome
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.leads import Lead, LeadDraft, StageMove
+from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline
 from clarin_core.domain.tags import NewTag, Tag, TagLink, TagOrigin, TagTarget
 
@@ -73,6 +74,15 @@ class LeadStore(Protocol):
         """Return the live leads with these Kommo ids, locked."""
         ...
 
+    async def look_up(
+        self, lead_ids: Collection[LeadId], kommo_ids: Collection[KommoId]
+    ) -> list[Lead]:
+        """Return leads by their ids, deleted ones included, and live ones by their Kommo ids.
+
+        Locked, each once, by id; unknown ones are left out.
+        """
+        ...
+
     async def in_stages(self, stage_ids: Collection[StageId], *, limit: int) -> list[Lead]:
         """Return leads of some stages, locked, at most `limit`, deleted ones included."""
         ...
@@ -87,6 +97,15 @@ class ContactStore(Protocol):
 
     async def get_many(self, contact_ids: Collection[ContactId]) -> list[Contact]:
         """Return contacts, deleted ones included, locked, by id; unknown ones are left out."""
+        ...
+
+    async def look_up(
+        self, contact_ids: Collection[ContactId], phones: Collection[PhoneNumber]
+    ) -> list[Contact]:
+        """Return contacts by their ids, deleted ones included, and live ones by their phones.
+
+        Locked, each once, by id; unknown ones are left out.
+        """
         ...
 
     async def claim(
@@ -156,6 +175,10 @@ class PipelineStore(Protocol):
         """
         ...
 
+    async def by_kommo(self, kommo_ids: Collection[KommoId]) -> list[Pipeline]:
+        """Return the pipelines with these Kommo ids, by id, each with a lock like `of_stage`."""
+        ...
+
     async def default(self) -> Pipeline:
         """Return the default pipeline, with a shared lock like `of_stage`."""
         ...
@@ -219,8 +242,10 @@ class TagStore(Protocol):
         """Remove a tag and its links, nothing else (TG3)."""
         ...
 
-    async def links(self, target: TagTarget, target_ids: Collection[int]) -> list[TagLink]:
-        """Return the links of some targets, deleted ones included, sorted."""
+    async def links(
+        self, target: TagTarget, target_ids: Collection[int], *, origin: TagOrigin | None = None
+    ) -> list[TagLink]:
+        """Return the links (of one origin) of some targets, deleted ones included, sorted."""
         ...
 
     async def link(

@@ -11,6 +11,7 @@ from clarin_core.ports.inbox import (
     OutboxStore,
     QuickReplyStore,
 )
+from clarin_core.ports.kommo import KommoStore
 from clarin_core.ports.stores import (
     AccountStore,
     ContactStore,
@@ -33,6 +34,7 @@ class Transaction(Protocol):
     devices: DeviceStore
     idempotency: IdempotencyStore
     imports: ImportStore
+    kommo: KommoStore
     leads: LeadStore
     media: MediaStore
     members: MemberStore

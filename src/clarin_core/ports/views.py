@@ -25,6 +25,7 @@ from clarin_core.domain.ids import (
     StageId,
 )
 from clarin_core.domain.imports import ImportJob, ImportQuery, OutcomeQuery, RowOutcome
+from clarin_core.domain.kommo import KommoCounts, KommoLink, KommoPipeline
 from clarin_core.domain.leads import (
     LeadFilter,
     LeadQuery,
@@ -168,6 +169,18 @@ class Views(Protocol):
 
     async def import_content(self, import_id: ImportId) -> bytes:
         """Return the uploaded file; raises NotFound."""
+        ...
+
+    async def kommo(self) -> KommoLink:
+        """Return the connection to Kommo; raises NotConfigured."""
+        ...
+
+    async def kommo_counts(self) -> KommoCounts:
+        """Return how many rows the mirror of Kommo has."""
+        ...
+
+    async def kommo_pipelines(self) -> list[KommoPipeline]:
+        """Return Kommo's pipelines in their order, as it said last; raises NotConfigured."""
         ...
 
     async def events(self, query: EventQuery) -> EventPage:

@@ -23,6 +23,7 @@ from clarin_core.domain.events import (
     EventAction,
     ImportAdvanced,
     ImportFinished,
+    KommoAdvanced,
     LeadAssigned,
     LeadCreated,
     LeadDeleted,
@@ -48,6 +49,7 @@ from clarin_core.domain.inbox_events import (
     QuickReplyDeleted,
     QuickReplyUpdated,
 )
+from clarin_core.domain.kommo import KommoPhase, KommoProgress, StreamProgress
 from clarin_core.domain.leads import Lead, StageMove
 from clarin_core.domain.pipelines import NewPipeline, Pipeline, Stage
 from clarin_core.domain.quick_replies import QuickReply
@@ -181,6 +183,7 @@ def _events_of_others() -> SearchStrategy[Event]:
         st.builds(PipelineChanged, action=st.sampled_from(EventAction), pipeline=pipelines()),
         st.builds(ImportAdvanced, job=import_jobs()),
         st.builds(ImportFinished, job=import_jobs()),
+        st.builds(KommoAdvanced, progress=_progress()),
         st.builds(AccountChanged, account=accounts()),
         st.builds(MembershipChanged, user_id=ids(), role=maybe(st.sampled_from(Role))),
     )
@@ -199,6 +202,15 @@ def _events_of_the_inbox() -> SearchStrategy[Event]:
         st.builds(QuickReplyUpdated, quick_reply=quick_replies()),
         st.builds(QuickReplyDeleted, quick_reply_id=ids()),
     )
+
+
+def _progress() -> SearchStrategy[KommoProgress]:
+    done = st.builds(StreamProgress, done=st.integers(0, 9), total=maybe(st.integers(0, 9)))
+    return st.builds(
+        KommoProgress, phase=st.sampled_from(KommoPhase), leads=maybe(done),
+        rate=maybe(st.floats(0, 9_000)), left_s=maybe(st.integers(0, 9)),
+        last_ok_at=maybe(instants()),
+    )  # fmt: skip
 
 
 def _pipeline(new: NewPipeline, **fields: object) -> Pipeline:

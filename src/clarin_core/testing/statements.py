@@ -22,6 +22,7 @@ from clarin_core.testing.contract import Capability, Contract, CountsStatements,
 from clarin_core.testing.events import gone
 from clarin_core.testing.inbox_batches import INBOX_BATCHES, gather_inbox
 from clarin_core.testing.listings import LISTINGS, OF_ONE, Listing
+from clarin_core.testing.mirrors import MIRROR_BATCHES, add_link
 from clarin_core.testing.tenancy import VIEWS, furnish
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, lid, links_of
 
@@ -34,6 +35,9 @@ OTHER_VIEWS: Mapping[str, Callable[[Views], Awaitable[Any]]] = {
     "stats": lambda views: views.stats(),
     "events": lambda views: views.events(EventQuery()),
     "position": lambda views: views.position(),
+    "kommo": lambda views: views.kommo(),
+    "kommo counts": lambda views: views.kommo_counts(),
+    "kommo pipelines": lambda views: views.kommo_pipelines(),
 }
 
 
@@ -72,6 +76,13 @@ BATCHES: Mapping[str, Batch] = {
     "new identities": lambda tx, crowd, n: tx.contacts.identities(_lids(n), at=NOON),
     "put identities": lambda tx, crowd, n: _put_identities(tx, crowd.people[0], n),
     "identities of contacts": lambda tx, crowd, n: tx.contacts.identities_of(crowd.people[:n]),
+    "look leads up": lambda tx, crowd, n: tx.leads.look_up(crowd.leads[:n], [KommoId(1)] * n),
+    "look contacts up": lambda tx, crowd, n: tx.contacts.look_up(
+        crowd.people[:n], [one.phone for one in _people(n, known=True) if one.phone]
+    ),
+    "pipelines by Kommo": lambda tx, crowd, n: tx.pipelines.by_kommo(
+        [KommoId(k + 1) for k in range(n)]
+    ),
     "links": lambda tx, crowd, n: tx.tags.links(TagTarget.LEAD, crowd.leads[:n]),
     "names of contacts": lambda tx, crowd, n: tx.contacts.names(crowd.people[:n]),
     "save contacts": lambda tx, crowd, n: _save_contacts(tx, crowd.people[:n]),
@@ -139,6 +150,20 @@ class StatementLaws(Contract):
         assert await self._cost(leases.release(lease)) == 1
         assert await self._cost(leases.lease(lease.key, "b", timedelta(hours=1))) == 1
 
+    @law(needs=Capability.COUNTING)
+    async def test_a_step_with_a_mirror_s_lease_is_one_statement(self, account: Tenant) -> None:
+        """Reliability 2.7: the same for who keeps a mirror."""
+        await add_link(account)
+        leases, ttl = self.storage.kommo_leases, timedelta(hours=1)
+        lease = await leases.lease(account.id, "a", ttl)
+        assert lease is not None
+        assert await self._cost(leases.wanted()) == 1
+        assert await self._cost(leases.renew(lease, ttl)) == 1
+        async with account.begin() as tx:
+            assert await self._cost(tx.kommo.hold(lease.token)) == 1
+        assert await self._cost(leases.release(lease)) == 1
+        assert await self._cost(leases.lease(account.id, "b", ttl)) == 1
+
     @pytest.mark.parametrize("name", BATCHES)
     @law(needs=Capability.COUNTING)
     async def test_a_batch_costs_no_more_than_two_rows(self, account: Tenant, name: str) -> None:
@@ -162,6 +187,20 @@ class StatementLaws(Contract):
             async with tenant.begin() as tx:
                 costs.append(await self._cost(INBOX_BATCHES[name](tx, crowd, size)))
         assert costs[1] <= costs[0]
+
+    @pytest.mark.parametrize("name", MIRROR_BATCHES)
+    @law(needs=Capability.COUNTING)
+    async def test_a_batch_of_a_mirror_costs_no_more_than_two_rows(
+        self, account: Tenant, name: str
+    ) -> None:
+        """Ports: batches cost a constant number of statements."""
+        costs = []
+        for tenant, size in ((account, TWO), (await account.stranger(), MANY)):
+            crowd = await gather_crowd(tenant)
+            async with tenant.begin() as tx:
+                batch = MIRROR_BATCHES[name]
+                costs.append(await self._cost(batch(tx, crowd.leads[:size], crowd.people[:size])))
+        assert costs == [1, 1]
 
     async def _cost(self, work: Awaitable[Any]) -> int:
         counter = self.storage

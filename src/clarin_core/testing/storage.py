@@ -11,6 +11,8 @@ from clarin_core.testing.events import EventLaws
 from clarin_core.testing.history import HistoryLaws
 from clarin_core.testing.idempotency import IdempotencyLaws
 from clarin_core.testing.imports import ImportLaws
+from clarin_core.testing.kommo import KommoLaws
+from clarin_core.testing.kommo_leases import KommoLeaseLaws
 from clarin_core.testing.lead_lists import LeadListLaws
 from clarin_core.testing.leads import LeadLaws
 from clarin_core.testing.media import MediaLaws
@@ -56,6 +58,8 @@ class StorageContract(
     QuickReplyLaws,
     DeviceLaws,
     LeaseLaws,
+    KommoLaws,
+    KommoLeaseLaws,
     ImportLaws,
     IdempotencyLaws,
     AccountLaws,

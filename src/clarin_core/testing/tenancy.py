@@ -30,6 +30,12 @@ from clarin_core.testing.inbox_tenancy import (
     Step,
     furnish_inbox,
 )
+from clarin_core.testing.mirrors import (
+    MIRROR_LINKS,
+    MIRROR_LOOK_UPS,
+    MIRROR_SAVES,
+    furnish_mirror,
+)
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft, lid, links_of
 
 _UNKNOWN = 2**62
@@ -101,6 +107,7 @@ LOOK_UPS: list[tuple[str, Step]] = [
     ("tag", lambda tx, id, own: tx.tags.unlink(TagTarget.LEAD, [_link(own["lead"], id)])),
     ("chat", lambda tx, id, own: tx.tags.unlink(TagTarget.CHAT, [_link(id, own["tag"])])),
     *INBOX_LOOK_UPS,
+    *MIRROR_LOOK_UPS,
 ]
 """Every look-up and removal that leaves out what it does not know."""
 
@@ -119,6 +126,7 @@ LINKS: list[tuple[str, Step]] = [
     ("contact", lambda tx, id, _: _identify(tx, id)),
     ("lead", lambda tx, id, own: tx.leads.log_moves([_move(id, own["stage"])])),
     *INBOX_LINKS,
+    *MIRROR_LINKS,
 ]
 """Every write that points to something else."""
 
@@ -133,6 +141,7 @@ SAVES: list[tuple[str, Step]] = [
     ("quick reply", lambda tx, id, _: tx.quick_replies.remove(id)),
     ("member", lambda tx, id, _: tx.members.remove(id)),
     *INBOX_SAVES,
+    *MIRROR_SAVES,
 ]
 """Every change and removal by id."""
 
@@ -231,13 +240,14 @@ async def furnish(account: Tenant) -> dict[str, Any]:
     await account.identify(contact, lid("1"))
     await account.link(TagTarget.LEAD, *links_of([lead.id], [tag]))
     pipeline = await account.add_pipeline("Otro", "Uno")
+    await furnish_mirror(account, lead, contact)
     return {
         "lead": lead.id, "deleted lead": deleted.id, "contact": contact.id,
         "deleted contact": hidden.id, "tag": tag.id, "pipeline": pipeline.id,
         "stage": pipeline.stages[0].id, "import": (await account.add_import()).id,
         "device": (await account.add_device()).id,
         "quick reply": (await account.add_quick_reply("hola")).id,
-        "member": await account.hire(), "kommo": _KOMMO + account.id,
+        "member": await account.hire(), "kommo": _KOMMO + account.id, "mirrored": lead.id * 2,
         **await furnish_inbox(account, contact.id),
     }  # fmt: skip
 

@@ -208,6 +208,7 @@ async def picture_of(views: Views) -> dict[str, Any]:
         "quick replies": (await views.quick_replies(QuickReplyQuery(limit=200))).data,
         "members": (await views.members(MemberQuery(limit=200))).data,
         "account": await views.account(),
+        "mirror": await views.kommo_counts(),
         "stats": await views.stats(),
         "events": (await views.events(EventQuery(limit=1000))).data,
         "position": await views.position(),

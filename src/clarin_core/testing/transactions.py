@@ -27,6 +27,7 @@ from clarin_core.testing import strategies
 from clarin_core.testing.contract import Capability, Contract, law
 from clarin_core.testing.inbox import PHOTO, Inbox, inbox_of, somebody
 from clarin_core.testing.leads import first_place
+from clarin_core.testing.mirrors import record_of
 from clarin_core.testing.tenants import (
     LATER,
     NOON,
@@ -272,6 +273,7 @@ async def write_everything(tx: Transaction, old: Belongings) -> list[Event]:
     await _write_devices(tx, old)
     pipeline = await _write_pipelines(tx, old)
     await tx.imports.add(upload(b"phone\n"), b"phone\n", at=LATER)
+    await tx.kommo.put_leads([record_of(old.lead.id, 1)])
     tenant = await tx.account.get()
     tenant.alter({"name": "Otra"}, at=LATER)
     await tx.account.save(tenant)

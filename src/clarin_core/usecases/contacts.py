@@ -36,6 +36,7 @@ from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.kommo import refuse_mirrored_contacts
 from clarin_core.usecases.tags import link_tags
 
 
@@ -130,6 +131,7 @@ class ContactUseCases:
         return await self.storage.views(actor.account_id).contact(contact_id)
 
     async def _delete(self, tx: Transaction, contacts: list[Contact]) -> None:
+        await refuse_mirrored_contacts(tx, contacts, ["name"])
         at = self.clock()
         for contact in contacts:
             contact.delete(at)
@@ -142,6 +144,7 @@ async def alter_contact(
 ) -> tuple[str, ...]:
     """Set a contact's values, announce what differs and return its names."""
     if changed := contact.alter(values, at=at):
+        await refuse_mirrored_contacts(tx, [contact], changed)
         await tx.contacts.save([contact])
         tx.emit(ContactUpdated(contacts=[contact], changed=list(changed)))
     return changed
@@ -191,6 +194,7 @@ async def _unite(tx: Transaction, kept: Contact, others: list[Contact], *, at: d
     await tx.contacts.save(others)  # First of all: the phone must be free for the one that stays.
     await tx.contacts.save([kept])
     tx.emit(ContactMerged(contact=kept, gone=others))
+    await tx.kommo.repoint([one.id for one in others], kept.id)
     await _take_identities(tx, kept, others, at=at)
     await _take_leads(tx, kept, others, at=at)
     await _take_chats(tx, kept, others, at=at)

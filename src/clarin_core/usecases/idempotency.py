@@ -19,6 +19,7 @@ from clarin_core.domain.idempotency import Repeatable, StoredAnswer
 from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
+from clarin_core.ports.kommo import KommoLeases
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import EVENTS_KEPT_MAX, Storage
 from clarin_core.ports.stores import IdempotencyStore
@@ -122,6 +123,11 @@ class Joined(Storage):
             await self._enter(self.account_id, SYSTEM)
         assert self._answers is not None
         await self._answers.keep(self.request, answer)
+
+    @property
+    def kommo_leases(self) -> KommoLeases:
+        """Who keeps whose mirror of Kommo."""
+        return self.storage.kommo_leases
 
     @property
     def leases(self) -> DeviceLeases:

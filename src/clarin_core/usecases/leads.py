@@ -48,6 +48,7 @@ from clarin_core.usecases.contacts import (
     fill_contact,
     with_phone,
 )
+from clarin_core.usecases.kommo import refuse_mirrored_leads
 from clarin_core.usecases.tags import claim_tags, link_tags, require_tags
 
 _PLACE = {"pipeline_id", "stage_id", "status", "closed_at"}
@@ -91,6 +92,7 @@ class LeadUseCases:
             values = await _values(tx, lead, change, at=at)
             values |= await _place_values(tx, lead, change, named, at=at)
             own = lead.alter(values, at=at)
+            await refuse_mirrored_leads(tx, [lead], own)
             person = await _edit_person(tx, lead, change, region=actor.region, at=at)
             if {"name", "contact_id"} & {*own} and not (lead.name or lead.contact_id):
                 raise Invalid("name", "or contact_id must stay")
@@ -140,6 +142,7 @@ class LeadUseCases:
         return await self._view(actor, lead_id)
 
     async def _delete(self, tx: Transaction, leads: list[Lead]) -> None:
+        await refuse_mirrored_leads(tx, leads, ["name"])
         at = self.clock()
         for lead in leads:
             lead.delete(at)
@@ -279,6 +282,7 @@ async def _edit_person(
     known = {field: value for field, value in values.items() if value is not None}
     if not known:
         return ()
+    await refuse_mirrored_leads(tx, [lead], ["contact_id"])
     contact = await claim_contact(tx, ContactDraft(**known, name=lead.name), at=at)
     lead.contact_id = contact.id
     return ("contact_id", *known)

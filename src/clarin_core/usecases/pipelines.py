@@ -26,6 +26,7 @@ from clarin_core.errors import Conflict, Invalid
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.transaction import Transaction
+from clarin_core.usecases.kommo import refuse_mirrored_pipeline
 
 _LEADS_MOVED_MAX = 10_000
 _LEADS_PER_EVENT = 500
@@ -68,6 +69,7 @@ class PipelineUseCases:
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             pipeline = await tx.pipelines.get(pipeline_id)
             pipeline.expect(removal.version)
+            await refuse_mirrored_pipeline(tx, pipeline)
             if pipeline.is_default:
                 raise Conflict("default_pipeline", "the default pipeline stays")
             if removal.move_to in {stage.id for stage in pipeline.stages}:
@@ -98,6 +100,7 @@ class PipelineUseCases:
             for field, value in changed.items():
                 setattr(stage, field, value)
             if changed:
+                await refuse_mirrored_pipeline(tx, pipeline)
                 pipeline.touch(self.clock())
                 await _save(tx, pipeline)
             if "kind" in changed:
@@ -113,6 +116,7 @@ class PipelineUseCases:
         async with self.storage.begin(actor.account_id, actor.origin) as tx:
             pipeline = await tx.pipelines.get(pipeline_id)
             pipeline.expect(removal.version)
+            await refuse_mirrored_pipeline(tx, pipeline)
             if removal.move_to == stage_id:
                 raise Invalid("move_to", "is the removed stage itself")
             pipeline.remove(stage_id, at=at)

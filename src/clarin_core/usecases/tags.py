@@ -92,8 +92,7 @@ class TagUseCases:
             await _require_target(tx, assignment)
             tags = await require_tags(tx, assignment.all_tag_ids)
             links = _links(assignment.entity_id, tags)
-            if gone := await tx.tags.unlink(assignment.entity_type, links):
-                tx.emit(_UNTAGGED[assignment.entity_type](links=gone))
+            await remove_links(tx, assignment.entity_type, links)
         return await self._tags_of(actor, assignment)
 
     async def _tags_of(self, actor: Actor, assignment: TagAssignment) -> list[Tag]:
@@ -131,12 +130,22 @@ async def link_tags(
 
 
 async def add_links(
-    tx: Transaction, target: TagTarget, links: Collection[TagLink]
+    tx: Transaction,
+    target: TagTarget,
+    links: Collection[TagLink],
+    *,
+    origin: TagOrigin = TagOrigin.LOCAL,
 ) -> list[TagLink]:
     """Put tags on records; announce and return the links that are new."""
-    if new := await tx.tags.link(target, links, origin=TagOrigin.LOCAL):
+    if new := await tx.tags.link(target, links, origin=origin):
         tx.emit(_TAGGED[target](links=new))
     return new
+
+
+async def remove_links(tx: Transaction, target: TagTarget, links: Collection[TagLink]) -> None:
+    """Take tags off records, and announce it."""
+    if gone := await tx.tags.unlink(target, links):
+        tx.emit(_UNTAGGED[target](links=gone))
 
 
 async def _require_target(tx: Transaction, assignment: TagAssignment) -> None:

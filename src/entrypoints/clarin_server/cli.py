@@ -10,15 +10,16 @@ from typing import Annotated
 import msgspec
 import typer
 
+from clarin_server import cli_kommo
 from clarin_server.database import ready_storage
 from clarin_server.demo.run import demo as run_demo
 from clarin_server.devices import devices
 from clarin_server.doctor import examine, print_table
 from clarin_server.http.openapi import document
-from clarin_server.log import set_up_logging
+from clarin_server.options import settings_of
 from clarin_server.plain_words import plain_words
 from clarin_server.progress import Progress
-from clarin_server.settings import WANTED, Settings, read_settings
+from clarin_server.settings import WANTED, Settings
 from clarin_server.start import serve as serve_until_stopped
 from clarin_server.start import work as work_until_stopped
 
@@ -31,6 +32,7 @@ main = typer.Typer(
     pretty_exceptions_enable=False,  # They show the values of local variables.
 )
 
+main.add_typer(cli_kommo.main)
 main.add_typer(devices, name="devices")
 
 _Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.  [HOST]")]
@@ -63,7 +65,7 @@ def serve(
     """
     given = {"HOST": host, "PORT": port, "CLARIN_STORAGE": storage, "CLARIN_DATA_DIR": data_dir}
     with plain_words():
-        settings = _settings(given)
+        settings = settings_of(given)
         serve_until_stopped(settings, Progress(settings), workers=workers)
 
 
@@ -80,12 +82,12 @@ def demo(host: _Host = "", port: _Port = "", minutes: _Minutes = 0) -> None:
 
 @main.command()
 def work(data_dir: _DataDir = "") -> None:
-    """Do the background work alone, until Ctrl-C: imports are run, what is old is purged.
+    """Do the background work alone, until Ctrl-C: imports, mirrors of Kommo, purging.
 
     `serve` does it, too. Several may do it at once, on as many machines as there are.
     """
     with plain_words():
-        settings = _settings({"CLARIN_DATA_DIR": data_dir})
+        settings = settings_of({"CLARIN_DATA_DIR": data_dir})
         work_until_stopped(settings, Progress(settings))
 
 
@@ -93,7 +95,7 @@ def work(data_dir: _DataDir = "") -> None:
 def migrate(data_dir: _DataDir = "") -> None:
     """Bring the database to this version's schema, and leave it stopped if it is our own."""
     with plain_words():
-        settings = _settings({"CLARIN_DATA_DIR": data_dir})
+        settings = settings_of({"CLARIN_DATA_DIR": data_dir})
         asyncio.run(_migrate(settings, Progress(settings)))
 
 
@@ -104,7 +106,7 @@ def doctor(as_json: _Json = False, data_dir: _DataDir = "") -> None:
     The exit code is 1 when something that Clarin needs is missing.
     """
     with plain_words():
-        findings = asyncio.run(examine(_settings({"CLARIN_DATA_DIR": data_dir})))
+        findings = asyncio.run(examine(settings_of({"CLARIN_DATA_DIR": data_dir})))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(findings)))
     else:
@@ -135,11 +137,3 @@ def openapi() -> None:
 async def _migrate(settings: Settings, progress: Progress) -> None:
     async with ready_storage(settings, progress.say):
         progress.say("the database is up to date")
-
-
-def _settings(given: dict[str, str]) -> Settings:
-    """Return the environment's settings but for those given as options."""
-    options = {name: value for name, value in given.items() if value}
-    settings = read_settings({**os.environ, **options})
-    set_up_logging(settings)
-    return settings

@@ -17,28 +17,38 @@ from clarin_core.usecases.device_sessions import DeviceSessionUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
 from clarin_core.usecases.inbox import InboxUseCases
+from clarin_core.usecases.kommo import KommoUseCases
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.media import MediaUseCases
 from clarin_core.usecases.media_fetch import MediaFetchUseCases
 from clarin_core.usecases.media_purge import MediaPurgeUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.messages import MessageUseCases
+from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sending import SendingUseCases
 from clarin_core.usecases.sign_in import ACCESS_LIFE, SignInUseCases
 from clarin_core.usecases.tags import TagUseCases
+from clarin_kommo import KommoCrm
 from clarin_media import HttpsWeb
-from clarin_memory import MemoryCache, MemoryLimiter, MemoryPublisher, Unlimited
-from clarin_redis import Realm, RedisCache, RedisLimiter, RedisLink, RedisPublisher
-from clarin_security import Argon2Hasher, JwtIssuer, system_random
+from clarin_memory import MemoryBudget, MemoryCache, MemoryLimiter, MemoryPublisher, Unlimited
+from clarin_redis import (
+    Realm,
+    RedisBudget,
+    RedisCache,
+    RedisLimiter,
+    RedisLink,
+    RedisPublisher,
+)
+from clarin_security import AesGcmBox, Argon2Hasher, JwtIssuer, system_random
 from clarin_server.bootstrap import FirstStart
 from clarin_server.clock import now
 from clarin_server.log import log_failure, log_redis_failure
 from clarin_server.metrics import Metrics
 from clarin_server.plugins import connect_media, connect_storage
 from clarin_server.services import Services
-from clarin_server.settings import PASSWORDS_WAITING_MAX, Settings
+from clarin_server.settings import KOMMO_PACE, PASSWORDS_WAITING_MAX, Settings
 from clarin_server.whatsapp import (
     SWITCHED_OFF,
     DeviceWatch,
@@ -86,6 +96,15 @@ class Container(containers.DeclarativeContainer):
         ),
         off=providers.Singleton(Unlimited),
     )
+    pace = providers.Object(KOMMO_PACE)
+    local_budget = providers.Singleton(MemoryBudget, pace)
+    budget = providers.Selector(
+        has_redis,
+        yes=providers.Singleton(RedisBudget, limits_link, local_budget, realm, pace),
+        no=local_budget,
+    )
+    crm = providers.Singleton(KommoCrm, settings.provided.kommo_api_url, budget, clock)
+    box = providers.Singleton(AesGcmBox, signing_secret, random)
     hasher = providers.Singleton(Argon2Hasher, waiting_max=PASSWORDS_WAITING_MAX)
     tokens = providers.Singleton(JwtIssuer, signing_secret, life=ACCESS_LIFE)
     storage = providers.Singleton(connect_storage, storage_url, clock=clock, publisher=publisher)
@@ -143,6 +162,10 @@ class Container(containers.DeclarativeContainer):
         contacts=providers.Singleton(ContactUseCases, cached, clock),
         devices=providers.Singleton(DeviceUseCases, cached, clock),
         imports=providers.Singleton(ImportUseCases, cached, clock),
+        kommo=providers.Singleton(KommoUseCases, cached, clock, crm, box),
+        mirrors=providers.Singleton(
+            KommoMirrors, cached, clock, crm, box, metrics.provided.kommo_heard
+        ),
         leads=providers.Singleton(LeadUseCases, cached, clock),
         media=media,
         media_purge=providers.Singleton(MediaPurgeUseCases, cached, clock, blobs),
@@ -167,6 +190,7 @@ class Container(containers.DeclarativeContainer):
             publisher,
             feed,
             cached,
+            crm,
         ),
-        no=providers.List(hasher, storage, blobs, web, feed, cached),
+        no=providers.List(hasher, storage, blobs, web, feed, cached, crm),
     )

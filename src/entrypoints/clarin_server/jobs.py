@@ -1,9 +1,9 @@
-"""Background work: imports are run, what is old is purged, the event loop is watched."""
+"""Background work: imports run, mirrors follow, what is old is purged, the loop is watched."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -11,6 +11,7 @@ import structlog
 
 from clarin_core.errors import ClarinError
 from clarin_server.metrics import Metrics
+from clarin_server.mirrors import keeping_mirrors
 from clarin_server.services import Services
 from clarin_server.settings import (
     ANSWERS_KEPT_HOURS,
@@ -53,9 +54,12 @@ async def working(services: Services, metrics: Metrics) -> AsyncIterator[None]:
     imports = Job("import.run", services.imports.run_pending, _POLL_S)
     purge = Job("purge", lambda: _purge(services), _DAY_S)
     files = Job("media.purge", lambda: _purge_files(services), _DAY_S)
-    jobs = (imports, purge, files)
-    works = [*(keep_doing(job, metrics) for job in jobs), _watch_loop(metrics)]
-    with services.publisher.heard_by(lambda _: imports.hint.set()):
+    async with AsyncExitStack() as stack:
+        mirrors = await stack.enter_async_context(keeping_mirrors(services, metrics))
+        kommo = Job("kommo.poll", mirrors.look, _POLL_S)
+        stack.enter_context(services.publisher.heard_by(lambda _: imports.hint.set()))
+        jobs = (imports, kommo, purge, files)
+        works = [*(keep_doing(job, metrics) for job in jobs), _watch_loop(metrics)]
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield

@@ -43,6 +43,7 @@ _BLOTS = (
 )
 _COLOURS = {"debug": 34, "info": 32, "warning": 33, "error": 31, "critical": 31}
 _LIBRARIES = {"sanic": "API", "websockets": "WS"}  # Libraries that speak for a part of ours.
+_TALKATIVE = ("httpcore", "httpx")  # A line or more for each request that we send.
 
 
 def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
@@ -78,6 +79,8 @@ def set_up_logging(settings: Settings, *, worker: int | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     _log_what_nobody_caught()
 

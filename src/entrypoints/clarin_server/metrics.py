@@ -22,6 +22,7 @@ SHARED_IN = "PROMETHEUS_MULTIPROC_DIR"
 """The variable of the environment that names the folder of the workers."""
 
 _LOGIN = "/api/auth/login"
+_FAILED = "failed "
 _REFUSED = (401, 429)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -50,6 +51,7 @@ class Metrics:
         build.info({"version": version("clarin"), "python": platform.python_version()})
         self._count_requests()
         self._count_deliveries()
+        self._count_kommo()
         self._count_the_rest()
 
     def _count_requests(self) -> None:
@@ -77,6 +79,31 @@ class Metrics:
             "clarin_events_relayed", "Events read from the log for sockets."
         )
         self._slow = self._counter("clarin_slow_consumers_closed", "Sockets closed unread.")
+
+    def _count_kommo(self) -> None:
+        self._kommo_requests = self._counter("clarin_kommo_requests", "Questions put to Kommo.")
+        self._kommo_rows = self._counter(
+            "clarin_kommo_rows",
+            "Leads and contacts that said anything new, or could not be read.",
+            "what",
+        )
+        self._kommo_failures = self._counter(
+            "clarin_kommo_failures", "What ended a pass over a mirror.", "trouble"
+        )
+        self._kommo_mirrors = self._gauge(
+            "clarin_kommo_mirrors", "Mirrors of Kommo that are kept.", "livesum"
+        )
+        self._kommo_success = self._gauge(
+            "clarin_kommo_last_success_timestamp_seconds",
+            "When a pass over any mirror succeeded last.",
+            "livemax",
+        )
+        self._kommo_seconds = Histogram(
+            "clarin_kommo_pass_seconds",
+            "Time that a pass over a mirror took; a change is seen so much later.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
 
     def _count_the_rest(self) -> None:
         self._reads = self._counter(
@@ -134,6 +161,28 @@ class Metrics:
     def cache_read(self, found: str) -> None:
         """Count a read that may be kept; `found` is near, far or storage."""
         self._reads.labels(found).inc()
+
+    def kommo_heard(self, what: str, count: int) -> None:
+        """Count what a mirror's keeper tells of."""
+        if what == "requests":
+            self._kommo_requests.inc(count)
+        elif what.startswith(_FAILED):
+            self._kommo_failures.labels(what.removeprefix(_FAILED)).inc(count)
+        elif count:
+            self._kommo_rows.labels(what).inc(count)
+
+    def kommo_failed(self, trouble: str) -> None:
+        """Count a mirror whose keeping ended, though not because of Kommo."""
+        self._kommo_failures.labels(trouble).inc()
+
+    def kommo_mirrors(self, count: int) -> None:
+        """Say how many mirrors this process keeps."""
+        self._kommo_mirrors.set(count)
+
+    def kommo_passed(self, seconds: float) -> None:
+        """Count a pass that succeeded."""
+        self._kommo_seconds.observe(seconds)
+        self._kommo_success.set_to_current_time()
 
     def redis_answers(self, is_up: bool) -> None:
         """Say whether Redis answers."""

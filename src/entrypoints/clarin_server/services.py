@@ -12,11 +12,13 @@ from clarin_core.usecases.chats import ChatUseCases
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.devices import DeviceUseCases
 from clarin_core.usecases.imports import ImportUseCases
+from clarin_core.usecases.kommo import KommoUseCases
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_core.usecases.media import MediaUseCases
 from clarin_core.usecases.media_purge import MediaPurgeUseCases
 from clarin_core.usecases.members import MemberUseCases
 from clarin_core.usecases.messages import MessageUseCases
+from clarin_core.usecases.mirror.mirror import KommoMirrors
 from clarin_core.usecases.pipelines import PipelineUseCases
 from clarin_core.usecases.quick_replies import QuickReplyUseCases
 from clarin_core.usecases.sign_in import SignInUseCases
@@ -34,11 +36,13 @@ class Services:
     redis: RedisLink | None
     clock: Clock
     limiter: Limiter
+    mirrors: KommoMirrors
     accounts: AccountUseCases
     chats: ChatUseCases
     contacts: ContactUseCases
     devices: DeviceUseCases
     imports: ImportUseCases
+    kommo: KommoUseCases
     leads: LeadUseCases
     media: MediaUseCases
     media_purge: MediaPurgeUseCases

@@ -11,8 +11,10 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import FieldInfo
 
 from clarin_core.domain.accounts import Password
+from clarin_core.domain.budget import Pace
 from clarin_core.domain.command import Email, Name
 from clarin_core.domain.limits import Rate
+from clarin_kommo import API_URL
 from clarin_server.errors import WrongSettings
 
 # Named maxima of what waits, repeats or is kept; what concerns one module only is named there.
@@ -34,6 +36,7 @@ ADDRESS_REQUESTS: Final = Rate(per_second=20, burst=100)  # Of who has not signe
 HANDSHAKES: Final = Rate(per_second=200, burst=200)  # Of one process.
 HANDSHAKE_RETRY_S_MAX: Final = 10
 
+KOMMO_PACE: Final = Pace(per_second=7.0)  # Of an account there; it allows that many.
 MEMORY: Final = "memory:"
 
 _SECRET_BYTES_MIN = 32
@@ -52,6 +55,13 @@ _MediaUrl = Annotated[
     str, Meta(pattern=r"^(file:///[^?#]+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?)$")
 ]
 _Origin = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")]
+_KommoUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https://[a-z0-9.{}-]+(:[0-9]+)?"
+        r"|http://(127\.0\.0\.1|localhost)(:[0-9]+)?(/\{subdomain\})?)/api/v4/?$"
+    ),
+]
 _Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:/]+$")]
 _LogLevel = Literal["debug", "info", "warning", "error"]
 _LogFormat = Literal["console", "json"]
@@ -81,6 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     log_level: _LogLevel = field(name="LOG_LEVEL", default="info")
     log_format: _LogFormat | None = field(name="LOG_FORMAT", default=None)
+    kommo_api_url: _KommoUrl = field(name="KOMMO_API_URL", default=API_URL)
     rate_limits: Literal["on", "off"] = field(name="CLARIN_RATE_LIMITS", default="on")
     requests_in_flight_max: _Requests = field(name="CLARIN_REQUESTS_MAX", default=256)
 
@@ -174,6 +185,10 @@ WANTED: Mapping[str, Wanted] = {
     "TRUSTED_PROXIES": Wanted(
         "addresses and networks of your proxies, separated by commas (everybody is none)",
         "10.0.0.7,2001:db8:7::/64",
+    ),
+    "KOMMO_API_URL": Wanted(
+        "the address of Kommo's API, {subdomain} standing for the account",
+        API_URL,
     ),
     "CLARIN_MESSAGING": Wanted(
         "neonize for the real WhatsApp, simulated for one made up (not in production), or off",

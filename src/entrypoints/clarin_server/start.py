@@ -41,6 +41,16 @@ def work(settings: Settings, progress: Progress) -> None:
     until_stopped(_at_work(settings, progress), progress)
 
 
+@asynccontextmanager
+async def services_of(settings: Settings, progress: Progress) -> AsyncIterator[Services]:
+    """Have what an entrypoint may use, for a command, while inside."""
+    async with (
+        _prepared(settings, progress) as prepared,
+        running(container_for(settings, prepared)) as services,
+    ):
+        yield services
+
+
 def until_stopped(
     part: AbstractAsyncContextManager[None], progress: Progress, *, after_s: float | None = None
 ) -> None:

@@ -23,6 +23,7 @@ from clarin_core.domain.events import (
     Event,
     ImportAdvanced,
     ImportFinished,
+    KommoAdvanced,
     LeadAssigned,
     LeadCreated,
     LeadDeleted,
@@ -175,16 +176,21 @@ def _other(event: Event) -> tuple[str, Data]:
             pipeline = event.pipeline
             data = {"action": event.action, "id": pipeline.id, "pipeline": pipeline}
             return "pipeline_update", data
-        case ImportAdvanced() | ImportFinished():
-            job = event.job
-            shown = ("id", "state", "counts", "rows", "rows_done", "error")
-            return "import_update", {field: getattr(job, field) for field in shown}
+        case ImportAdvanced() | ImportFinished() | KommoAdvanced():
+            return _progress(event)
         case AccountChanged():
             return "account_update", {"action": "updated", "id": event.account.id}
         case MembershipChanged():
             return "member_update", {"id": event.user_id, "role": event.role}
         case _:
             raise TypeError(f"no frame for {type(event).__name__}")
+
+
+def _progress(event: ImportAdvanced | ImportFinished | KommoAdvanced) -> tuple[str, Data]:
+    if isinstance(event, KommoAdvanced):
+        return "sync_update", msgspec.structs.asdict(event.progress)
+    shown = ("id", "state", "counts", "rows", "rows_done", "error")
+    return "import_update", {field: getattr(event.job, field) for field in shown}
 
 
 def _leads(action: str, leads: Sequence[Lead]) -> Data:

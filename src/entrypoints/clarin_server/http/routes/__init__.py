@@ -5,6 +5,7 @@ from clarin_server.http.routes.chats import CHATS
 from clarin_server.http.routes.contacts import CONTACTS
 from clarin_server.http.routes.devices import DEVICES
 from clarin_server.http.routes.imports import IMPORTS
+from clarin_server.http.routes.kommo import KOMMO
 from clarin_server.http.routes.leads import LEADS
 from clarin_server.http.routes.media import MEDIA
 from clarin_server.http.routes.members import MEMBERS
@@ -16,5 +17,5 @@ from clarin_server.http.routes.tags import TAGS
 
 ROWS = (
     SIGN_IN + LEADS + PIPELINES + TAGS + CONTACTS + IMPORTS
-    + CHATS + MESSAGES + MEDIA + QUICK_REPLIES + DEVICES + MEMBERS + ACCOUNTS
+    + CHATS + MESSAGES + MEDIA + KOMMO + QUICK_REPLIES + DEVICES + MEMBERS + ACCOUNTS
 )  # fmt: skip
