@@ -63,6 +63,13 @@ def test_the_whole_graph_is_built_with_the_types_that_it_says() -> None:
         assert getattr(services, name).storage is services.storage
 
 
+def test_who_cannot_count_together_asks_kommo_slowly() -> None:
+    """Seven processes without Redis are still within what it allows to all of them."""
+    for url, most in (("memory", 7), ("postgresql://nowhere", 1)):
+        budget = container_of(url).local_budget()
+        assert budget.pace.most == budget.pace.per_second == most
+
+
 def test_two_containers_share_nothing() -> None:
     assert opened(container_of()).storage is not opened(container_of()).storage
 

@@ -1,4 +1,7 @@
-"""People who change a CRM while it is read: everything that can happen to leads and contacts."""
+"""People who change a CRM while it is read: everything that can happen to leads and contacts.
+
+Many changes share a second; some are quiet: nothing of them is in `updated_at`.
+"""
 
 import random
 from collections.abc import Callable
@@ -6,12 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 from clarin_core.domain.ids import KommoId
-from clarin_core.domain.remote import RemoteKind, RemoteLead, RemoteLink, RemoteReach
+from clarin_core.domain.remote import RemoteKind, RemoteLink, RemoteReach, RemoteValues
 from clarin_memory import RemoteBook
-from support.mirroring import CONTACT, LEAD
 
-PHONES = ("987 654 321", "+51 987 654 322", "987-654-323", "nada", "01 444 1234")
-NAMES = ("Ana Quispe", "Luz", "  Ñusta  Mamani ", "", "José\u00a0Pérez", "x" * 9)
+LEAD, CONTACT = RemoteKind.LEAD, RemoteKind.CONTACT
+PHONES = ("987 654 321", "+51 987 654 322", "'987-654-323", "00 51 9", "nada", "01 444 1234")
+NAMES = ("Ana Quispe", "Luz", "  Ñusta  Mamani ", "", "José\u00a0Pérez", "👩‍👩‍👧‍👦", "O'Neil; --")
 TAGS = ("VIP", "vip ", "frío", "Mayorista", "de lunes a viernes")
 
 
@@ -42,7 +45,8 @@ class Storm:
     def add_lead(self) -> None:
         self.book.add_lead(
             name=self.chance.choice(NAMES), price=Decimal(self.chance.randrange(5000)) / 4,
-            tags=self.some_tags(LEAD), contacts=self.some_people(), **self.place(),
+            tags=self.some_tags(LEAD), contacts=self.some_people(), fields=self.some_fields(),
+            **self.place(),
         )  # fmt: skip
 
     def add_contact(self) -> None:
@@ -53,6 +57,10 @@ class Storm:
 
     def rename(self) -> None:
         self.change(self.chance.choice([LEAD, CONTACT]), name=self.chance.choice(NAMES))
+
+    def fill_in(self) -> None:
+        responsible = self.chance.choice([None, *(one.id for one in self.book.users)])
+        self.change(LEAD, fields=self.some_fields(), responsible_id=responsible)
 
     def move(self) -> None:
         self.change(LEAD, **self.place())
@@ -125,6 +133,13 @@ class Storm:
             RemoteReach(text=one) for one in self.chance.sample(texts, k=self.chance.randrange(2))
         ]
 
+    def some_fields(self) -> list[RemoteValues]:
+        return [
+            RemoteValues(field_id=one.id, name=one.name, type=one.type, values=["sí"])
+            for one in self.book.fields[LEAD]
+            if self.chance.random() < 0.3
+        ]
+
     def some_people(self) -> list[RemoteLink]:
         known = sorted(self.book.real[CONTACT])
         found = self.chance.sample(known, k=min(len(known), self.chance.randrange(3)))
@@ -134,9 +149,7 @@ class Storm:
 
 DEEDS: tuple[Callable[[Storm], None], ...] = (
     Storm.add_lead, Storm.add_lead, Storm.add_lead, Storm.add_contact, Storm.add_contact,
-    Storm.rename, Storm.move, Storm.move, Storm.price, Storm.tag, Storm.tag, Storm.link, Storm.link,
-    Storm.phone, Storm.bulk, Storm.delete, Storm.restore, Storm.purge, Storm.merge,
-    Storm.rename_tag,
+    Storm.rename, Storm.fill_in, Storm.move, Storm.move, Storm.price, Storm.tag, Storm.tag,
+    Storm.link, Storm.link, Storm.phone, Storm.bulk, Storm.delete, Storm.restore, Storm.purge,
+    Storm.merge, Storm.rename_tag,
 )  # fmt: skip
-
-__all__ = ["RemoteLead", "Storm"]

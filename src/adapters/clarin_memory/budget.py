@@ -19,7 +19,7 @@ class MemoryBudget(Budget):
         seconds: Callable[[], float] = time.monotonic,
         keys_max: int = 20_000,
     ) -> None:
-        self._pace = pace
+        self.pace = pace
         self._seconds = seconds
         self._keys_max = keys_max
         self._marks = count(1)
@@ -49,7 +49,7 @@ class MemoryBudget(Budget):
         self._of(key).shut(seconds, at=self._seconds())
 
     def _of(self, key: str) -> Turns:
-        turns = self._turns.setdefault(key, Turns(self._pace))
+        turns = self._turns.setdefault(key, Turns(self.pace))
         self._turns.move_to_end(key)
         if len(self._turns) > self._keys_max:
             self._turns.popitem(last=False)

@@ -48,7 +48,7 @@ from clarin_server.log import log_failure, log_redis_failure
 from clarin_server.metrics import Metrics
 from clarin_server.plugins import connect_media, connect_storage
 from clarin_server.services import Services
-from clarin_server.settings import KOMMO_PACE, PASSWORDS_WAITING_MAX, Settings
+from clarin_server.settings import KOMMO_PACE, KOMMO_SLOW, PASSWORDS_WAITING_MAX, Settings
 from clarin_server.whatsapp import (
     SWITCHED_OFF,
     DeviceWatch,
@@ -97,7 +97,8 @@ class Container(containers.DeclarativeContainer):
         off=providers.Singleton(Unlimited),
     )
     pace = providers.Object(KOMMO_PACE)
-    local_budget = providers.Singleton(MemoryBudget, pace)
+    local_pace = providers.Callable(lambda alone: KOMMO_PACE if alone else KOMMO_SLOW, is_alone)
+    local_budget = providers.Singleton(MemoryBudget, local_pace)
     budget = providers.Selector(
         has_redis,
         yes=providers.Singleton(RedisBudget, limits_link, local_budget, realm, pace),

@@ -37,6 +37,7 @@ HANDSHAKES: Final = Rate(per_second=200, burst=200)  # Of one process.
 HANDSHAKE_RETRY_S_MAX: Final = 10
 
 KOMMO_PACE: Final = Pace(per_second=7.0)  # Of an account there; it allows that many.
+KOMMO_SLOW: Final = Pace(per_second=1.0, most=1)  # Of one of several who cannot count together.
 MEMORY: Final = "memory:"
 
 _SECRET_BYTES_MIN = 32

@@ -4,6 +4,5 @@ from support.kommo.account import KommoAccount
 from support.kommo.faults import Fault, Faults
 from support.kommo.hours import Hours
 from support.kommo.server import Kommo
-from support.kommo.storm import Storm
 
-__all__ = ["Fault", "Faults", "Hours", "Kommo", "KommoAccount", "Storm"]
+__all__ = ["Fault", "Faults", "Hours", "Kommo", "KommoAccount"]
