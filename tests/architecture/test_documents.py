@@ -14,8 +14,10 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
+from typer.testing import CliRunner
 
 from clarin_server.http.openapi import document
 
@@ -186,18 +188,10 @@ def commands(name: str) -> Iterator[str]:
 
 def options(words: list[str]) -> set[str]:
     """Return the options of a command of `clarin`; fails when there is no such command."""
-    module, _, function = SCRIPTS["clarin"].partition(":")
-    call = f"import sys; sys.argv[0] = 'clarin'; from {module} import {function}; {function}()"
     plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    done = subprocess.run(
-        [sys.executable, "-c", call, *words, "--help"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | plain,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {"--help", *re.findall(r"(?<!\S)--?[a-z][\w-]*", done.stdout)}
+    done = CliRunner().invoke(resolve_name(SCRIPTS["clarin"]), [*words, "--help"], env=plain)
+    assert done.exit_code == 0, done.output
+    return {"--help", *re.findall(r"(?<!\S)--?[a-z][\w-]*", done.output)}
 
 
 def anchors(text: str) -> set[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
+from typer.testing import CliRunner
 
 from clarin_core.domain.accounts import NewAccount
 from clarin_core.domain.kommo import (
@@ -22,7 +23,8 @@ from clarin_core.ports.crm import CrmUnauthorized, CrmUnreachable
 from clarin_core.ports.storage import Storage
 from clarin_core.usecases.accounts import open_account
 from clarin_memory import MemoryStorage
-from clarin_server import kommo, mirrors
+from clarin_server import kommo, mirrors, options
+from clarin_server.cli import main
 from clarin_server.errors import CannotStart
 from clarin_server.jobs import working
 from support.commands import clarin
@@ -227,21 +229,22 @@ def test_bars_show_counts_rate_and_what_holds_it_up() -> None:
         assert told_of in seen
 
 
-def test_there_is_no_other_process_s_memory() -> None:
-    done = clarin("kommo", "status", CLARIN_STORAGE="memory")
-    assert (done.returncode, done.stdout) == (1, "")
+def test_there_is_no_other_process_s_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "set_up_logging", lambda _: None)
+    done = CliRunner().invoke(main, ["kommo", "status"], env={"CLARIN_STORAGE": "memory"})
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "clarin: Storage in memory is in one process: no other sees it.\n"
 
 
 def test_a_token_is_no_option() -> None:
     """Everybody on the machine reads command lines."""
-    told = clarin("kommo", "connect", "--help").stdout
+    told = CliRunner().invoke(main, ["kommo", "connect", "--help"], env={"NO_COLOR": "1"}).output
     assert "KOMMO_TOKEN" in told
     assert "--token" not in told
 
 
 def test_from_a_first_start_to_a_mirror_that_is_filled(home: Path) -> None:
-    """As people type it: the token is nowhere in what they see."""
+    """As people type it, beside a service: the token is nowhere in what they see."""
 
     async def told() -> None:
         account = new_account(RealHours())
@@ -259,17 +262,19 @@ def test_from_a_first_start_to_a_mirror_that_is_filled(home: Path) -> None:
                 assert "canary" not in done.stdout + done.stderr
                 return done.stdout + done.stderr
 
-            settings["KOMMO_TOKEN"] = "long-lived-canary"
-            shown = await typed("connect", "acme", "--pipeline", str(pipeline.id))
-            assert f"{pipeline.id} Ventas" in " ".join(shown.split())
-            del settings["KOMMO_TOKEN"]
-            shown = " ".join((await typed("sync")).split())
-            assert "contacts" in shown
-            assert " 3/3 " in shown
-            assert " 1/1" in shown
-            assert "live, read " in await typed("status")
+            with serving_alone(*in_data(home), KOMMO_API_URL=there.url) as service:
+                service.wait_until_ready()
+                service.keep_reading()
+                settings["KOMMO_TOKEN"] = "long-lived-canary"
+                shown = await typed("connect", "acme", "--pipeline", str(pipeline.id))
+                assert f"{pipeline.id} Ventas" in " ".join(shown.split())
+                del settings["KOMMO_TOKEN"]
+                shown = " ".join((await typed("sync")).split())
+                assert "contacts" in shown
+                assert " 3/3 " in shown
+                assert " 1/1" in shown
+                assert "live, read " in await typed("status")
+                assert await asyncio.to_thread(service.end) == 0
+            assert "canary" not in service.said
 
-    with serving_alone(*in_data(home)) as first:
-        first.wait_until_ready()
-        assert first.end() == 0
     asyncio.run(told())

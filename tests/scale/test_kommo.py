@@ -19,7 +19,7 @@ from support.kommo.stage import KommoStage, staged
 from support.mirroring import Mirroring, beside
 from support.storms import Storm
 
-SEEDS = range(3)
+SEEDS = [*range(1), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 10))]
 LAGS = (0.0, 0.0, 2.0, 30.0, 300.0)
 HARMS = (*PASSING, Fault.AGAIN, Fault.MID_LIST_204)
 TURNS = 18

@@ -18,7 +18,7 @@ from clarin_core.usecases.mirror.sweep import Sweeping
 from support.mirroring import LONG, Mirroring, mirroring
 from support.storms import DEEDS, Storm
 
-SEEDS = range(12)
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 40))]
 SECONDS = (1, 5, 5, 5, 70)
 LAGS = (0, 0, 0, 3, 40, 200)
 FAILURES = (None, None, CrmUnreachable(), CrmRateLimited(1), CrmGarbage(3))
