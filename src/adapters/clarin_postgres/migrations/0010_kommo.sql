@@ -116,3 +116,17 @@ $$;
 -- Whoever keeps the mirrors looks after those of all accounts.
 create policy directory on kommo_links for select to clarin_directory using (true);
 create policy directory on kommo_leases to clarin_directory using (true) with check (true);
+
+-- A foreign key's check is planned once a connection, at first while a table is as good as empty:
+-- then any index that begins with the account is as cheap as the key, and the newest is taken. Each
+-- check of a first sync read all rows that there were. An index without some rows cannot be taken.
+drop index contacts_merged_into;
+create index contacts_merged_into on contacts (account_id, merged_into)
+    where merged_into is not null;
+drop index leads_by_contact, leads_by_pipeline, leads_by_stage;
+create index leads_by_contact on leads (account_id, contact_id, created_at desc, id desc)
+    where contact_id is not null;
+create index leads_by_pipeline on leads (account_id, pipeline_id, created_at desc, id desc)
+    where pipeline_id is not null;
+create index leads_by_stage on leads (account_id, stage_id, created_at desc, id desc)
+    where stage_id is not null;
