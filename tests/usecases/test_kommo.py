@@ -17,7 +17,7 @@ from clarin_core.domain.pipelines import Removal, StageChange
 from clarin_core.domain.remote import RemoteLink, RemoteReach
 from clarin_core.domain.tags import TagAssignment, TagTarget
 from clarin_core.errors import AlreadyRunning, ClarinError, Forbidden, Invalid, NotFound
-from clarin_core.ports.crm import CrmUnauthorized, CrmUnreachable
+from clarin_core.ports.crm import CrmRefused, CrmUnauthorized, CrmUnreachable
 from clarin_core.ports.small import SealBroken
 from clarin_core.usecases.contacts import ContactUseCases
 from clarin_core.usecases.leads import LeadUseCases
@@ -74,10 +74,11 @@ def test_credentials_are_tried_out_before_they_are_kept() -> None:
     """KS11: and are nowhere to be seen afterwards."""
 
     async def story(room: Mirroring) -> None:
-        room.memory.failures.append(CrmUnauthorized())
-        with pytest.raises(Invalid) as caught:
-            await room.kommo.put_credentials(room.ana, CREDENTIALS)
-        assert caught.value.field == "token"
+        for failure, field in ((CrmUnauthorized(), "token"), (CrmRefused(), "subdomain")):
+            room.memory.failures.append(failure)
+            with pytest.raises(Invalid) as caught:
+                await room.kommo.put_credentials(room.ana, CREDENTIALS)
+            assert caught.value.field == field
         room.memory.failures.append(CrmUnreachable())
         assert await code_of(room.kommo.put_credentials(room.ana, CREDENTIALS)) == "unavailable"
         assert not (await room.kommo.status(room.ana)).is_configured

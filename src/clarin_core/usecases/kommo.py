@@ -40,6 +40,7 @@ from clarin_core.ports.crm import (
     CrmConnection,
     CrmCredentials,
     CrmForbidden,
+    CrmRefused,
     CrmUnauthorized,
     LongLivedToken,
     OAuthTokens,
@@ -90,7 +91,7 @@ class KommoUseCases:
     async def put_credentials(self, actor: Actor, credentials: KommoCredentials) -> KommoStatus:
         """Try credentials out, and keep them if they count; they are never shown again.
 
-        Raises Invalid for such as Kommo does not know, and Conflict while pipelines of another
+        Raises Invalid for a token or a subdomain that Kommo does not know, and Conflict while pipelines of another
         account of Kommo are connected.
         """
         actor.require_admin()
@@ -166,6 +167,8 @@ class KommoUseCases:
                 return account, (await remote.pipelines()).items
         except (CrmUnauthorized, CrmForbidden):
             raise Invalid("token", "is not accepted by Kommo") from None
+        except CrmRefused:
+            raise Invalid("subdomain", "is none that Kommo knows") from None
 
     async def _put(
         self, tx: Transaction, account: RemoteAccount, subdomain: str, sealed: bytes
