@@ -10,6 +10,7 @@ import pytest
 
 from clarin_core.domain.ids import AccountId
 from clarin_core.testing.contract import CountsStatements
+from support.examples import csv_file, new_quick_reply, new_user
 from support.houses import problem, refused, tell
 from support.serving import House, Person, sign_in
 from support.surface import (
@@ -18,9 +19,6 @@ from support.surface import (
     Operation,
     Request,
     Stock,
-    csv_file,
-    new_quick_reply,
-    new_user,
     picture,
     prepare,
     request,

@@ -216,6 +216,7 @@ CAUGHT_IN_FILES: list[tuple[faults.Fault, str]] = [
     ),
     (inbox_faults.only_the_first_file_is_seen, "files_are_seen_by_id"),
     (inbox_faults.errands_at_work_are_not_found, "errands_of_a_message_come_oldest_first"),
+    (inbox_faults.a_saved_errand_is_put_as_it_was_known, "an_errand_at_work_is_moved_too"),
     (inbox_faults.an_errand_loses_its_doubts, "an_errand_comes_back_as_it_was_added"),
     (inbox_faults.an_account_never_sends_again, "an_account_can_be_changed_from_inside"),
     (chat_faults.a_file_loses_its_name, "files_come_back_as_they_were_added"),
