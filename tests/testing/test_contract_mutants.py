@@ -272,6 +272,14 @@ CAUGHT_IN_READS: list[tuple[faults.Fault, str]] = [
         "contacts_have_the_names_that_people_see",
     ),
     (
+        inbox_read_faults.deleted_chats_make_contacts_of_a_device,
+        "the_contacts_of_a_device_have_a_chat_there",
+    ),
+    (
+        inbox_read_faults.any_chat_makes_a_contact_of_a_device,
+        "the_contacts_of_a_device_have_a_chat_there",
+    ),
+    (
         inbox_read_faults.capitals_make_another_address,
         "duplicates_are_live_people_who_share_something",
     ),
