@@ -167,6 +167,18 @@ def test_a_server_whose_only_user_was_killed_is_joined_and_stopped(warm_home: Pa
     assert processes_of(warm_home) == []
 
 
+def test_a_server_that_nobody_uses_is_ended_and_another_one_is_not(warm_home: Path) -> None:
+    server = EmbeddedPostgres(warm_home)
+    with other_process(warm_home) as other:
+        wait_until_ready(other)
+        with pytest.raises(EmbeddedServerError, match="is in use"):
+            server.end_if_unused()
+        assert len(processes_of(warm_home)) == 1
+        other.kill()
+    server.end_if_unused()
+    assert processes_of(warm_home) == []
+
+
 def test_a_killed_server_is_started_again_with_what_was_committed(warm_home: Path) -> None:
     with EmbeddedPostgres(warm_home) as server:
         ask(server, "create table committed as select 8 as number")

@@ -161,6 +161,19 @@ def test_a_server_whose_only_user_was_killed_is_joined_and_stopped(home: Path) -
     assert has_left_nothing(server)
 
 
+def test_a_server_that_nobody_uses_is_ended_and_another_one_is_not(home: Path) -> None:
+    server = EmbeddedValkey(home)
+    with other_process(home) as other:
+        wait_until_ready(other)
+        with pytest.raises(EmbeddedServerError, match="is in use"):
+            server.end_if_unused()
+        process_id(server)
+        other.kill()
+    server.end_if_unused()
+    assert has_left_nothing(server)
+    server.end_if_unused()
+
+
 def test_a_killed_server_is_replaced_at_the_next_start(home: Path) -> None:
     with EmbeddedValkey(home) as server:
         dead = process_id(server)

@@ -4,14 +4,19 @@ import asyncio
 
 import pytest
 
+from clarin_core.domain.devices import DeviceKey
 from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.leads import LeadQuery
+from clarin_core.domain.messages import Direction, MessageStatus
+from clarin_core.domain.outbox import OutboxKind
 from clarin_core.domain.pipelines import NewStage
 from clarin_core.domain.tags import TagOrigin
 from clarin_core.errors import AlreadyRunning, Contention, NotFound
 from clarin_core.testing.devices import LONG, OVER
 from clarin_core.testing.idempotency import DONE, a_request, answer_in
+from clarin_core.testing.inbox import inbox_of, somebody
 from clarin_core.testing.tenants import LATER, NOON, Tenant, draft
+from clarin_core.usecases.sending import SendingUseCases
 from support.administered import Admin, someone_waits, tell
 
 
@@ -193,5 +198,33 @@ def test_a_write_waits_for_the_removal_of_its_device(database: str) -> None:
             await tx.devices.remove(device.id)
         with pytest.raises(NotFound):
             await writing
+
+    tell(database, story)
+
+
+def test_who_begins_to_send_waits_for_a_union_of_chats_and_goes_on(database: str) -> None:
+    """Both lock the chat before its messages and errands; what was to be sent is in the other."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        inbox = await inbox_of(account)
+        survivor, gone = await inbox.open(somebody(1), somebody(2))
+        waiting = {"direction": Direction.OUT, "status": MessageStatus.QUEUED}
+        (message,) = await inbox.say(inbox.said(gone, **waiting))
+        await inbox.order(inbox.to_do(gone, kind=OutboxKind.SEND, message_id=message.id))
+        key = DeviceKey(account_id=account.id, device_id=inbox.device_id)
+        lease = await account.storage.leases.lease(key, "a", LONG)
+        assert lease is not None
+        sending = SendingUseCases(account.storage, lambda: NOON)
+        async with account.begin() as tx:
+            await tx.chats.get_many([survivor.id, gone.id])
+            beginning = asyncio.create_task(sending.begin(lease, wa_message_id=None))
+            await someone_waits(admin)
+            await tx.chats.unite(survivor.id, gone.id)
+        errand = await beginning
+        assert errand is not None
+        assert errand.message is not None
+        assert errand.message.id == message.id
+        places = {errand.chat.id, errand.item.chat_id, errand.message.chat_id}
+        assert places == {survivor.id}
 
     tell(database, story)

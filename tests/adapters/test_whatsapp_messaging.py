@@ -257,14 +257,15 @@ def test_the_library_says_that_it_reaches_nobody(offline: NeonizeMessaging, tmp_
 
 
 @pytest.mark.parametrize("has_file", [True, False])
-def test_a_device_without_keys_is_logged_out(has_file: bool, offline: NeonizeMessaging) -> None:
-    """The library would abort its process."""
+def test_a_device_whose_keys_are_elsewhere_stays(has_file: bool, offline: NeonizeMessaging) -> None:
+    """The library would abort its process; another machine may still have the keys."""
 
     async def told() -> None:
         if has_file:
             await is_cut_off(offline, None)
         async with opened(offline, JID) as (_, ear):
-            await ear.step(Step.LOGGED_OUT)
+            told = await ear.step(Step.DISCONNECTED)
+            assert "its keys are not on this machine" in (told.reason or "")
             await ear.end()
 
     asyncio.run(told())

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
+TESTS = ROOT / "tests"
 
 FUNCTION_MEDIAN, FUNCTION_P90, FUNCTION_MAX = 8, 25, 50
 FILE_MEDIAN, FILE_MAX = 120, 400
@@ -83,6 +84,14 @@ def test_files_are_short() -> None:
     assert median(sizes.values()) <= FILE_MEDIAN
 
 
+def test_files_of_tests_are_short() -> None:
+    """So that what is tried of a thing is in one place, and found there."""
+    sizes = {path: len(path.read_text().splitlines()) for path in TESTS.rglob("*.py")}
+    none(
+        f"{path.relative_to(ROOT)}: {size} lines" for path, size in sizes.items() if size > FILE_MAX
+    )
+
+
 def test_functions_take_few_positional_parameters() -> None:
     """More than five are a Struct, or are named by the caller."""
     none(place for place, node in _functions() if _positional(node) > POSITIONAL_MAX)
@@ -112,7 +121,7 @@ def test_suppressions_have_a_code_and_a_reason() -> None:
     """A check that is switched off says which one, and why."""
     none(
         f"{path.relative_to(ROOT)}:{line} {comment}"
-        for path in [*SOURCE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+        for path in [*SOURCE.rglob("*.py"), *TESTS.rglob("*.py")]
         for line, comment in _comments(path)
         if _SUPPRESSION.search(comment) and not _WITH_CODE_AND_REASON.match(comment)
     )

@@ -3,10 +3,12 @@
 import asyncio
 import csv
 import io
+import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,6 +42,16 @@ from clarin_whatsapp.townsfolk import FOLK
 from support.screen import run
 from support.serving import House, now, serving
 
+KILLED = """
+import os, signal
+from clarin_embedded import EmbeddedPostgres, EmbeddedValkey
+from clarin_server.temporary_folder import temporary_folder
+with temporary_folder("demo") as folder:
+    folder.chmod(0o711)
+    EmbeddedPostgres(folder / "postgres", durable=False).start()
+    EmbeddedValkey(folder / "valkey").start()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 LATE_S = 120
 ANA = Peer(identity=Identity.of_phone(PhoneNumber("+51987654321")))
 
@@ -235,6 +247,26 @@ def test_a_port_that_is_taken_is_left_to_who_has_it(
     assert demo.settings_of({"PORT": "9000"}, tmp_path).port == 9000
     monkeypatch.setattr(demo, "_is_free", lambda _: True)
     assert demo.settings_of({}, tmp_path).port == 8080
+
+
+def test_the_next_demo_ends_what_one_that_was_killed_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its servers, too, of which nobody else would know."""
+
+    def processes() -> str:
+        return subprocess.run(["/bin/ps", "-axwwo", "args="], capture_output=True, text=True).stdout
+
+    with tempfile.TemporaryDirectory(prefix="demos-") as place:
+        Path(place).chmod(0o711)
+        environ = os.environ | {"TMPDIR": place}
+        subprocess.run([sys.executable, "-c", KILLED], env=environ, check=False)
+        (left,) = Path(place).iterdir()
+        assert processes().count(str(left)) > 1
+        monkeypatch.setattr("tempfile.tempdir", place)
+        monkeypatch.setattr(demo, "until_stopped", lambda *_, **__: None)
+        monkeypatch.setattr(demo, "set_up_logging", lambda _: None)
+        demo.demo({})
+        assert str(left) not in processes()
+        assert list(Path(place).iterdir()) == []
 
 
 def test_a_demo_starts_talks_and_leaves_nothing() -> None:

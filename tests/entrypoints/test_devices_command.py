@@ -197,7 +197,7 @@ def test_a_device_is_unlinked_and_disconnected() -> None:
         typed = asyncio.create_task(terminal.type("unlink", "1"))
         await terminal.until(lambda device: device.is_leaving)
         await terminal.hear(SessionStep(step=Step.LOGGED_OUT, reason="unlinked"))
-        assert "device 1 (Ventas) is unlinked from its phone" in (await typed).output
+        assert "device 1 (Ventas) is unlinked: unlinked; connect it again" in (await typed).output
         gone = await terminal.type("disconnect", "1")
         assert "device 1 (Ventas) is logged_out" in gone.output
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,9 +18,10 @@ from structlog.testing import capture_logs
 
 from clarin_server import supervisor
 from clarin_server.errors import CannotStart
+from clarin_server.metrics import SHARED_IN
 from clarin_server.settings import Settings
 from clarin_server.supervisor import supervised
-from clarin_server.worker import HandOver
+from clarin_server.worker import READY, HandOver
 from support.nodes import workers_of
 from support.serving import SECRET
 
@@ -52,6 +54,19 @@ def mine() -> dict[int, bool]:
 async def two_workers(told: HandOver = TOLD, **patience: float) -> AsyncIterator[Address]:
     async with supervised(Settings(port=0), told, 2, **patience) as address:
         yield address
+
+
+HUNG = """
+import time
+from clarin_server import worker
+
+class StopSignals(worker.StopSignals):
+    def heed(self):
+        time.sleep(600)
+
+worker.StopSignals, worker.ALONE_S = StopSignals, 1
+worker.run_worker()
+"""
 
 
 @pytest.fixture
@@ -252,3 +267,21 @@ def test_a_worker_goes_on_counting_where_its_predecessor_was(
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tell(story())
+
+
+def test_a_worker_that_hangs_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
+    """R28: it is to stop in order, but there is nobody left who would kill it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HUNG],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, SHARED_IN: str(tmp_path)},
+    ) as worker:  # fmt: skip
+        try:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.write(msgspec.json.encode(TOLD) + b"\n")
+            worker.stdin.flush()
+            assert worker.stdout.readline() == READY
+            worker.stdin.close()
+            assert worker.wait(PATIENCE_S) == -signal.SIGALRM
+        finally:
+            worker.kill()

@@ -2,9 +2,9 @@
 
 import pytest
 
+from support.examples import new_user
 from support.houses import refused, tell
 from support.serving import PASSWORD, House, sign_in
-from support.surface import new_user
 
 
 def test_a_new_tenant_begins_to_work(address: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from clarin_core.domain.ids import AccountId
 from clarin_core.testing.contract import CountsStatements
+from support.examples import csv_file, new_quick_reply, new_user
 from support.houses import problem, refused, tell
 from support.serving import House, Person, sign_in
 from support.surface import (
@@ -18,16 +19,15 @@ from support.surface import (
     Operation,
     Request,
     Stock,
-    csv_file,
-    new_quick_reply,
-    new_user,
     picture,
     prepare,
     request,
     stock_of,
     tenants_of,
 )
+from support.web import SmallWeb
 
+FOTO = "https://archivos.ejemplo.pe/foto.png"
 KEY = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 REPLAYED = "idempotency-replayed"
 REPEATED_WITHOUT_A_KEY = {
@@ -255,6 +255,24 @@ def test_the_first_answer_lasts_while_its_record_changes(address: str) -> None:
         acted = [one["origin"].get("request_id") for one in log]
         assert first.headers["x-request-id"] in acted
         assert again.headers["x-request-id"] not in acted
+
+    tell(story, address=address)
+
+
+def test_a_file_of_the_web_is_fetched_once(address: str) -> None:
+    """R16: the answer is the first one although the file is gone from there."""
+
+    async def story(house: House) -> None:
+        ana, web = house.ana, house.services.media.web
+        assert isinstance(web, SmallWeb)
+        said = {"chat_id": (await stock_of(ana)).ids["ChatId"], "media_url": FOTO}
+        asked = Request("POST", "/api/messages/send", {}, body=said)
+        first = await send(ana, asked)
+        web.pages.clear()
+        check_same([first, await send(ana, asked)], replays=1)
+        assert web.closed == 1
+        other = msgspec.structs.replace(asked, body=said | {"body": "mira"})
+        refused(await send(ana, other), 409, "idempotency_conflict")
 
     tell(story, address=address)
 

@@ -11,10 +11,10 @@ from clarin_core.ports.small import Claims
 from clarin_core.testing.watch import Watch
 from clarin_core.usecases.sign_in import ACCESS_LIFE
 from clarin_security import JwtIssuer
+from support.examples import EXAMPLES
 from support.houses import problem, refused, tell
 from support.serving import SECRET, House, Person, sign_in
 from support.surface import (
-    EXAMPLES,
     OPERATIONS,
     PROTECTED,
     Operation,

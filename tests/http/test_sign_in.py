@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from clarin_core.testing.watch import Watch
+from support.examples import new_user
 from support.houses import problem, refused, tell
 from support.serving import PASSWORD, House, Person, sign_in
-from support.surface import name_of, new_user
+from support.surface import name_of
 
 OTHER_PASSWORD = "otra clave larga"
 

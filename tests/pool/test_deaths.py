@@ -30,7 +30,7 @@ async def live(fleet: Fleet, life: Life, owner: str) -> None:
 
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # Of tasks that died, too.
     with suppress(BaseException):  # The dead do not say goodbye.
-        async with pool.running():
+        async with fleet.running(pool):
             await fleet.during(SECOND)
             await fleet.until(is_quiet)
             if not life.is_over:

@@ -247,8 +247,8 @@ def test_each_device_has_one_owner() -> None:
         made = [await fleet.paired(f"+5190000000{n}") for n in range(4)]
         connected = [is_(fleet, device.id, DeviceStatus.CONNECTED) for device, _ in made]
         first, second = fleet.pool("a"), fleet.pool("b")
-        async with second.running():
-            async with first.running():
+        async with fleet.running(second):
+            async with fleet.running(first):
                 await fleet.until(*connected)
                 await fleet.during(2 * LEASE)
                 held = {*first.held} & {*second.held}, {*first.held} | {*second.held}

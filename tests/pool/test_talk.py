@@ -309,7 +309,7 @@ def test_nothing_is_lost_while_the_store_is_away() -> None:
     async def story(fleet: Fleet) -> None:
         device, owner, she = await ready(fleet)
         away = Away(fleet.tenant.storage)
-        async with fleet.pool(storage=cast("Storage", away)).running():
+        async with fleet.running(fleet.pool(storage=cast("Storage", away))):
             await fleet.until(connected(fleet, device))
             away.is_away = True
             for n in range(5):
@@ -333,7 +333,7 @@ def test_who_dies_is_taken_over_from_and_writes_nothing_any_more() -> None:
         for task in asyncio.all_tasks():
             if "DevicePool._again" in repr(task):
                 task.cancel()  # It still runs the device, and renews no lease.
-        async with fleet.running("second"):
+        async with fleet.running(fleet.pool("second")):
             began = fleet.glass()
 
             async def has_second() -> bool:

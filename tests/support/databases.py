@@ -12,6 +12,7 @@ from clarin_postgres import migrate
 _TEMPLATE = "clarin_template"
 _LOCK = 1
 _PATIENCE_S = 30
+_STATEMENT_S = 60
 
 
 def in_database(dsn: str, name: str) -> str:
@@ -21,7 +22,7 @@ def in_database(dsn: str, name: str) -> str:
 
 async def migrated_template(dsn: str) -> str:
     """Return the name of a migrated database; the first worker that asks makes it."""
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, command_timeout=_STATEMENT_S)
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)
         known = "select true from pg_database where datname = $1"
@@ -38,7 +39,7 @@ async def migrated_template(dsn: str) -> str:
 async def fresh_database(dsn: str, *, template: str = "template1") -> str:
     """Return the address of a new database."""
     name = f"test_{uuid4().hex}"
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, command_timeout=_STATEMENT_S)
     try:
         await _alone(connection, f"create database {name} template {template}")
     finally:
@@ -49,7 +50,7 @@ async def fresh_database(dsn: str, *, template: str = "template1") -> str:
 async def drop_database(dsn: str, address: str) -> None:
     """Remove a database, whoever is still in it."""
     name = urlsplit(address).path.removeprefix("/")
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, command_timeout=_STATEMENT_S)
     try:
         await connection.execute(f"drop database {name} with (force)")
     finally:

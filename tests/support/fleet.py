@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -133,8 +133,19 @@ class Fleet:
         parts = self.parts(storage, messaging)
         return DevicePool(owner, at.leases, self.publisher, parts, chance=lambda: 0.5)
 
-    def running(self, owner: str = "node") -> AbstractAsyncContextManager[None]:
-        return self.pool(owner).running()
+    @asynccontextmanager
+    async def running(self, pool: DevicePool | None = None) -> AsyncIterator[None]:
+        """Run a pool while inside; time goes on while it stops."""
+        is_stopping = asyncio.Event()
+        ticking = asyncio.create_task(self._tick(is_stopping))
+        try:
+            async with (pool or self.pool()).running():
+                try:
+                    yield
+                finally:
+                    is_stopping.set()
+        finally:
+            ticking.cancel()
 
     async def paired(self, phone: str = "+51900000000") -> tuple[Device, Person]:
         """Return a wanted device that is linked to a phone already, and whose phone it is."""
@@ -182,6 +193,10 @@ class Fleet:
             for _ in range(TURNS):
                 await asyncio.sleep(0)
             self.glass.forward(TICK)
+
+    async def _tick(self, begin: asyncio.Event) -> None:
+        await begin.wait()
+        await self.during(timedelta(days=999))
 
     def _name(self, size: int) -> bytes:
         return next(self._numbers).to_bytes(size, "big")

@@ -11,6 +11,7 @@ from clarin_core.domain.contacts import ContactIdentity
 from clarin_core.domain.devices import Device, DeviceKey, DeviceLease
 from clarin_core.domain.ids import DeviceId
 from clarin_core.domain.messages import Message
+from clarin_core.domain.outbox import OutboxItem
 from clarin_core.ports.devices import Call
 from clarin_memory import (
     accounts,
@@ -164,6 +165,14 @@ def errands_at_work_are_not_found(patch: Patch) -> None:
 
 def an_errand_loses_its_doubts(patch: Patch) -> None:
     forgetting(outbox.MemoryOutboxStore, "doubts", patch)
+
+
+def a_saved_errand_is_put_as_it_was_known(patch: Patch) -> None:
+    async def save(self: outbox.MemoryOutboxStore, item: OutboxItem) -> None:
+        self._check_links(item)
+        self.scope.tables.outbox.put(item.id, item)
+
+    patch.setattr(outbox.MemoryOutboxStore, "save", save)
 
 
 def an_account_never_sends_again(patch: Patch) -> None:

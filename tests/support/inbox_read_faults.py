@@ -114,6 +114,17 @@ def deleted_contacts_have_names(patch: Patch) -> None:
     patch.setattr(contacts.MemoryContactStore, "names", wrong)
 
 
+def deleted_chats_make_contacts_of_a_device(patch: Patch) -> None:
+    def wrong(tables: Any, device_id: Any) -> list[Chat]:
+        return [chat for chat in tables.chats.rows() if chat.device_id == device_id]
+
+    patch.setattr(contacts, "_live_chats", wrong)
+
+
+def any_chat_makes_a_contact_of_a_device(patch: Patch) -> None:
+    patch.setattr(contacts, "_live_chats", lambda tables, device_id: list(tables.chats.rows()))
+
+
 def capitals_make_another_address(patch: Patch) -> None:
     patch.setattr(contacts, "email_key", lambda email: email)
 

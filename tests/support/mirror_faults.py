@@ -11,7 +11,7 @@ from clarin_core.domain.remote import RemoteKind
 from clarin_core.domain.tags import TagLink, TagOrigin, TagTarget
 from clarin_memory import contacts, kommo, kommo_leases, leads, purge, tags
 from clarin_memory.state import MirroredLead
-from support.faults import Patch
+from support.faults import Fault, Patch
 
 
 def every_keeper_may_write(patch: Patch) -> None:
@@ -129,3 +129,27 @@ def hidden_contacts_hold_their_phone(patch: Patch) -> None:
         return await self.get_many({*contact_ids, *held})
 
     patch.setattr(contacts.MemoryContactStore, "look_up", wrong)
+
+
+CAUGHT: list[tuple[Fault, str]] = [
+    (every_keeper_may_write, "the_late_write_of_a_paused_keeper_is_refused"),
+    (every_mirror_is_free, "a_mirror_has_one_keeper_at_a_time"),
+    (a_mirror_is_kept_for_ever, "a_mirror_is_wanted_where_a_pipeline_is_connected"),
+    (every_connection_is_wanted, "a_mirror_is_wanted_where_a_pipeline_is_connected"),
+    (nobody_is_gone, "a_known_lead_is_what_was_said_last"),
+    (who_shares_is_not_found, "a_contact_comes_with_all_that_have_to_do_with_it"),
+    (what_lies_between_begins_with_the_first, "what_lies_between_two_ids_is_found"),
+    (a_purge_leaves_mirrors, "a_mirror_goes_with_what_it_is"),
+    (foreign_leads_can_be_mirrored, "a_link_to_a_foreign_id_is_refused"),
+    (all_mirrors_are_forgotten_with_a_pipeline, "a_mirror_is_known_by_its_own_id"),
+    (who_set_a_link_does_not_count, "links_are_told_apart_by_who_set_them"),
+    (
+        hidden_leads_are_not_looked_up,
+        "a_look_up_finds_hidden_leads_by_id_and_live_ones_by_kommo_s",
+    ),
+    (
+        hidden_contacts_hold_their_phone,
+        "a_look_up_finds_hidden_contacts_by_id_and_live_ones_by_phone",
+    ),
+]
+"""Each with the law that finds it."""

@@ -3,6 +3,7 @@
 Loads the library: who imports this module without it, or without libmagic, is skipped.
 """
 
+from datetime import UTC, datetime
 from importlib import import_module
 from io import StringIO
 from typing import Any
@@ -10,6 +11,10 @@ from unittest.mock import patch
 
 import pytest
 from hypothesis import strategies as st
+
+from clarin_core.domain.inbound import Peer
+from clarin_core.domain.jid import Identity, IdentityKind
+from clarin_core.ports.messaging import Heard
 
 # It asks the shell whether this is a telephone, and leaves the pipe open.
 with patch("os.popen", lambda _: StringIO()):
@@ -27,6 +32,9 @@ from neonize.utils.jid import build_jid
 
 PHONE, LID = "51911111111", "123456789012345"
 SENT_AT_MS = 1_795_000_000_123
+HER = Peer(identity=Identity(IdentityKind.PHONE, PHONE))
+HER_LID = Identity(IdentityKind.LID, LID)
+AT = datetime.fromtimestamp(1_795_000_000, UTC)
 
 _WHOLE = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
@@ -37,6 +45,12 @@ _WHOLE = {
 _TEXTS = st.sampled_from(
     ["", "hola", "\0", "x@lid", f"{PHONE}@s.whatsapp.net", "g-1@g.us", "a:b@c"]
 )
+
+
+def the(heard: list[Heard]) -> Any:
+    """Return the only one."""
+    assert len(heard) == 1
+    return heard[0]
 
 
 def filled(message: Any) -> Any:
@@ -122,4 +136,7 @@ def _scalar(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     return st.floats(width=32)
 
 
-__all__ = ["LID", "PHONE", "E", "N", "anything", "build_jid", "filled", "message", "source"]
+__all__ = [
+    "AT", "HER", "HER_LID", "LID", "PHONE", "E", "N", "anything", "build_jid", "filled",
+    "message", "source", "the",
+]  # fmt: skip

@@ -68,7 +68,8 @@ class Service:
     def stop_reading(self) -> None:
         """Wait until all is read, where it is read meanwhile."""
         if self._reader is not None:
-            self._reader.join()
+            self._reader.join(LATE_S)
+            assert not self._reader.is_alive(), "somebody outlived it, and may still write"
 
     def _read(self) -> None:
         assert self.process.stderr is not None

@@ -1,7 +1,6 @@
 """What a screen shows of messages: loaded once, and then followed by frames."""
 
-from collections.abc import Callable, Mapping
-from itertools import count
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from clarin_core.domain.messages import SAID
@@ -15,20 +14,33 @@ _UNTOLD = {"version", "updated_at"}
 """What a frame of a status does not tell."""
 
 
-async def load_messages(person: Person) -> Rows:
-    """Return the messages that there are; memory gives ids from 1, here to nobody else."""
+async def load_messages(person: Person, chat_ids: Iterable[int]) -> Rows:
+    """Return the messages of some chats that people see."""
     rows: Rows = {}
-    for key in count(1):
-        answer = await person.ask("GET", f"/api/messages/{key}")
-        if answer.status_code != 200:
-            break
-        rows[key] = _shown(answer.json())
+    for chat_id in chat_ids:
+        page = await person.get(f"/api/chats/{chat_id}/messages", limit=200)
+        rows |= {message["id"]: _shown(message) for message in page["data"]}
     return rows
 
 
 def follow(rows: Rows, frame: Frame, fresh: Rows) -> None:
     """Follow one frame; what it does not carry is fetched."""
     ABOUT_MESSAGES[frame["event"]](rows, frame["data"], fresh)
+
+
+def forget_chat(rows: Rows, chat_id: int) -> None:
+    """Show nothing of a chat that was deleted; later messages may bring it back."""
+    for key in [key for key, row in rows.items() if row["chat_id"] == chat_id]:
+        del rows[key]
+
+
+def move_chat(rows: Rows, gone: int, survivor: int, dropped: Collection[int]) -> None:
+    """Show what was said in one chat in the other one, but for what both had."""
+    for key in dropped:
+        rows.pop(key, None)
+    for row in rows.values():
+        if row["chat_id"] == gone:
+            row["chat_id"] = survivor
 
 
 def _shown(message: Data) -> Data:
@@ -62,9 +74,25 @@ def _hide(rows: Rows, data: Data, fresh: Rows) -> None:
         row["revoked_at"] = True
 
 
-def _fetch(rows: Rows, field: str, value: object, fresh: Rows) -> None:
-    for key in [key for key, row in rows.items() if row.get(field) == value]:
-        rows[key] = dict(fresh[key])
+def _react(rows: Rows, data: Data, fresh: Rows) -> None:
+    target = data["target_message_id"]
+    _fetch(rows, fresh, chat_id=data["chat_id"], wa_message_id=target)
+
+
+def _vote(rows: Rows, data: Data, fresh: Rows) -> None:
+    _fetch(rows, fresh, chat_id=data["chat_id"], wa_message_id=data["wa_message_id"])
+
+
+def _bring_file(rows: Rows, data: Data, fresh: Rows) -> None:
+    _fetch(rows, fresh, media_id=data["id"])
+
+
+def _fetch(rows: Rows, fresh: Rows, **fields: object) -> None:
+    """Fetch what there is with these values; what is deleted by now is not there."""
+    for key in [key for key, row in rows.items() if fields.items() <= row.items()]:
+        del rows[key]
+        if key in fresh:
+            rows[key] = dict(fresh[key])
 
 
 ABOUT_MESSAGES: Mapping[str, Callable[[Rows, Data, Rows], None]] = {
@@ -73,12 +101,8 @@ ABOUT_MESSAGES: Mapping[str, Callable[[Rows, Data, Rows], None]] = {
     "message_edited": _put,
     "message_status": _become,
     "message_revoked": _hide,
-    "message_reaction": lambda rows, data, fresh: _fetch(
-        rows, "wa_message_id", data["target_message_id"], fresh
-    ),
-    "poll_update": lambda rows, data, fresh: _fetch(
-        rows, "wa_message_id", data["wa_message_id"], fresh
-    ),
-    "media_update": lambda rows, data, fresh: _fetch(rows, "media_id", data["id"], fresh),
+    "message_reaction": _react,
+    "poll_update": _vote,
+    "media_update": _bring_file,
 }
 """What a screen does with each frame that is about messages."""

@@ -1,57 +1,25 @@
 """The HTTP surface as data: its operations, what they take, and a request that succeeds."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any, NewType, get_args, get_origin
 
 import httpx
 import msgspec
 from msgspec import Meta, Struct
 
-from clarin_core.domain.accounts import (
-    AccountChange,
-    NewAccount,
-    NewMembership,
-    NewUser,
-    PasswordChange,
-    ProfileChange,
-    TenantChange,
-    UserChange,
-)
-from clarin_core.domain.chats import ChatChange, ChatIds, ChatRead, NewChat
-from clarin_core.domain.command import Precondition
-from clarin_core.domain.contacts import ContactChange, ContactIds, ContactMerge, NewContact
-from clarin_core.domain.devices import DeviceChange, NewDevice, PhonePairing
 from clarin_core.domain.ids import ID_MAX, ImportId, MessageId
-from clarin_core.domain.kommo import KommoCredentials
-from clarin_core.domain.leads import LeadChange, LeadIds, NewLead, StageChoice, StatusChange
-from clarin_core.domain.media import NewUrlFile
-from clarin_core.domain.members import MemberChange, NewMember
 from clarin_core.domain.paging import Page
-from clarin_core.domain.pipelines import (
-    NewPipeline,
-    NewStage,
-    PipelineChange,
-    Removal,
-    StageChange,
-    StageOrder,
-)
-from clarin_core.domain.quick_replies import NewQuickReply, QuickReplyChange
-from clarin_core.domain.sign_in import AccountChoice, Credentials, RefreshToken
-from clarin_core.domain.tags import NewTag, TagAssignment, TagChange
-from clarin_security import system_random
 from clarin_server.http.routes import ROWS
 from clarin_server.http.rows import Row
 from support.behind import become, connect
-from support.said import BECOMING, OF_MESSAGES
-from support.serving import PASSWORD, House, Person, mirror_kommo, sign_in
+from support.examples import EXAMPLES, FRESH, csv_file, new_quick_reply, new_user
+from support.said import BECOMING
+from support.serving import House, Person, mirror_kommo, sign_in
 from support.stocking import two_devices
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")
-_FRESH = count(1)
-_RUN = system_random(4).hex()  # Tests may share a database.
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,64 +175,6 @@ DISTINCT = tuple(one for one in OPERATIONS if one.method != "PATCH" or one.path 
 REPEATABLE = tuple(operation for operation in OPERATIONS if operation.is_repeatable)
 PROTECTED = tuple(operation for operation in OPERATIONS if not operation.is_public)
 
-EXAMPLES: Mapping[type[Struct], Callable[[Stock], dict[str, Any]]] = {
-    **OF_MESSAGES,
-    AccountChange: lambda _: {"name": "Sol"},
-    AccountChoice: lambda stock: {"account_id": stock.account},
-    ChatChange: lambda _: {"is_pinned": True},
-    ChatIds: lambda stock: {"ids": [stock.ids["ChatId"]]},
-    ChatRead: lambda stock: {"up_to_message_id": stock.ids["MessageId"]},
-    ContactChange: lambda _: {"notes": "prefiere la tarde"},
-    ContactMerge: lambda stock: {
-        "keep_id": stock.ids["ContactId"],
-        "merge_ids": [stock.other_contact],
-    },
-    ContactIds: lambda stock: {"ids": [stock.ids["ContactId"]]},
-    Credentials: lambda _: {"username": "nadie", "password": PASSWORD},
-    DeviceChange: lambda _: {"name": "Cobranza"},
-    PhonePairing: lambda _: {"phone": "+51987654321"},
-    MemberChange: lambda _: {"role": "admin"},
-    NewMember: lambda _: new_user(),
-    Precondition: lambda _: {},
-    KommoCredentials: lambda stock: {"subdomain": f"a{stock.account}", "token": "un-token"},
-    LeadChange: lambda _: {"notes": "llamar el lunes"},
-    LeadIds: lambda stock: {"ids": [stock.ids["LeadId"]]},
-    NewAccount: lambda _: {"name": "Luna"},
-    NewChat: lambda stock: {
-        "device_id": stock.chat_device,
-        "phone": "+51 911 222 444",
-        "initial_message": "hola",
-    },
-    NewContact: lambda _: {"name": "Julia"},
-    NewDevice: lambda _: {"name": "Ventas"},
-    NewLead: lambda _: {"name": "Rosa"},
-    NewMembership: lambda stock: {"account_id": stock.ids["AccountId"]},
-    NewPipeline: lambda _: {"name": f"Postventa {next(_FRESH)}"},
-    NewQuickReply: lambda _: new_quick_reply(),
-    NewStage: lambda _: {"name": f"Visita {next(_FRESH)}"},
-    NewUrlFile: lambda _: {"url": "https://archivos.ejemplo.pe/foto.png"},
-    NewTag: lambda _: {"name": f"nueva {next(_FRESH)}"},
-    NewUser: lambda _: new_user(),
-    PasswordChange: lambda _: {"current_password": PASSWORD, "new_password": PASSWORD},
-    PipelineChange: lambda _: {"description": "solo mayoristas"},
-    ProfileChange: lambda _: {"display_name": "La jefa"},
-    QuickReplyChange: lambda _: {"title": "Bienvenida"},
-    RefreshToken: lambda _: {"refresh_token": "1.nada"},
-    Removal: lambda stock: {"move_to": stock.other_stage},
-    StageChange: lambda _: {"color": "#112233"},
-    StageChoice: lambda stock: {"stage_id": stock.other_stage},
-    StageOrder: lambda stock: {"stage_ids": stock.stages[::-1]},
-    StatusChange: lambda _: {"status": "contacted"},
-    TagAssignment: lambda stock: {
-        "entity_type": "lead",
-        "entity_id": stock.ids["LeadId"],
-        "tag_id": stock.ids["TagId"],
-    },
-    TagChange: lambda _: {"color": "#112233"},
-    TenantChange: lambda _: {"plan": "pro"},
-    UserChange: lambda _: {"display_name": "Nuevo"},
-}
-
 
 def request(operation: Operation, stock: Stock) -> Request:
     """Return a request about the stock's records that an administrator may make."""
@@ -289,17 +199,17 @@ def _in_path(operation: Operation, name: str, stock: Stock) -> Any:
 async def stock_of(person: Person) -> Stock:
     """Fill an account: a pipeline of two stages with a lead in it that has a contact and a tag."""
     stages = [{"name": "Primero"}, {"name": "Segundo"}]
-    pipeline = await person.post("/api/pipelines", name=f"Mayoristas {next(_FRESH)}", stages=stages)
+    pipeline = await person.post("/api/pipelines", name=f"Mayoristas {next(FRESH)}", stages=stages)
     device, chat_device = await two_devices(person)
     reply = await person.post("/api/quick-replies", **new_quick_reply())
-    tag = await person.post("/api/tags", name=f"vip {next(_FRESH)}")
-    phone = f"98{next(_FRESH):07}"
+    tag = await person.post("/api/tags", name=f"vip {next(FRESH)}")
+    phone = f"98{next(FRESH):07}"
     placed = {"stage_id": pipeline["stages"][0]["id"], "tag_ids": [tag["id"]]}
     lead = await person.post("/api/leads", name="Luz", phone=phone, **placed)
     other = await person.post("/api/contacts", name="Lucía")
     form = {"file": ("gente.csv", csv_file(), "text/csv")}
     job = (await person.ask("POST", "/api/import/csv", files=form)).json()
-    written = {"device_id": chat_device, "to": f"97{next(_FRESH):07}", "body": "hola"}
+    written = {"device_id": chat_device, "to": f"97{next(FRESH):07}", "body": "hola"}
     message, other_message = [await person.post("/api/messages/send", **written) for _ in "ab"]
     file = (await person.ask("POST", "/api/media/upload", files=form)).json()
     pipelines = await person.get("/api/pipelines")
@@ -405,22 +315,6 @@ async def picture(person: Person) -> dict[str, Any]:
     shown["settings"] = await person.get("/api/settings")
     shown["log"] = await person.get("/api/events/stream", limit=1000)
     return shown
-
-
-def new_user() -> dict[str, Any]:
-    """Return a user to be, with a name of its own."""
-    name = f"nuevo-{_RUN}-{next(_FRESH)}"
-    return {"username": name, "email": f"{name}@ejemplo.pe", "password": PASSWORD}
-
-
-def new_quick_reply() -> dict[str, Any]:
-    """Return a quick reply to be, with a shortcut of its own."""
-    return {"shortcut": f"hola{next(_FRESH)}", "title": "Saludo", "body": "¡Hola!"}
-
-
-def csv_file() -> bytes:
-    """Return a file with one person, another one each time."""
-    return f"nombre,celular\nRosa,98{next(_FRESH):07}\n".encode()
 
 
 def leaves(value: Any) -> Iterator[Any]:

@@ -8,11 +8,13 @@ from clarin_core.domain.chats import Chat
 from clarin_core.domain.devices import Device, DeviceChange, DeviceQuery, DeviceStatus, NewDevice
 from clarin_core.domain.ids import ChatId
 from clarin_core.domain.jid import Identity, IdentityKind
+from clarin_core.domain.phone import PhoneNumber
 from clarin_core.errors import Conflict, Forbidden, NotFound
 from clarin_core.testing.tenants import NOON, Tenant
 from clarin_memory import MemoryStorage
 from support.desk import Desk, tell
 
+JID = "51900000001:7@s.whatsapp.net"
 SALES = NewDevice(name="Ventas")
 
 
@@ -88,6 +90,31 @@ def test_a_device_is_connected_when_it_is_wanted() -> None:
         assert await desk.tenant.storage.leases.wanted() == []
         assert await desk.devices.disconnect(desk.admin, device.id) == idle
         assert await desk.names() == ["device.updated"]
+
+    tell(story())
+
+
+def test_a_device_whose_keys_are_lost_can_be_paired_anew() -> None:
+    """It never connects again; nobody who may still have it is cut off by chance."""
+
+    async def story() -> None:
+        desk = await Desk.open()
+        device = await desk.devices.create(desk.admin, SALES)
+        for turn in (desk.devices.disconnect, desk.devices.connect):
+            await turn(desk.admin, device.id)
+            with pytest.raises(Conflict):
+                await desk.devices.unlink(desk.admin, device.id)
+        async with desk.tenant.begin() as tx:
+            paired = await tx.devices.get(device.id)
+            paired.pair(JID, PhoneNumber("+51900000001"), at=desk.clock())
+            await tx.devices.save(paired)
+        with pytest.raises(Conflict):
+            await desk.devices.unlink(desk.admin, device.id)
+        await desk.devices.disconnect(desk.admin, device.id)
+        gone = await desk.devices.unlink(desk.admin, device.id)
+        assert (gone.status, gone.jid, gone.is_leaving) == (DeviceStatus.LOGGED_OUT, None, False)
+        assert gone.reason
+        assert (await desk.devices.connect(desk.admin, device.id)).is_wanted
 
     tell(story())
 

@@ -99,8 +99,9 @@ def test_a_phone_is_written_to_in_its_chat(address: str) -> None:
         (contact,) = (await at.desk.tenant.views.contacts(ContactQuery())).data
         for said in (first, elsewhere):
             assert (await at.desk.tenant.views.chat(said.chat_id)).contact_id == contact.id
-        with pytest.raises(Invalid):
+        with pytest.raises(Invalid) as caught:
             await at.write("12")
+        assert (caught.value.field, caught.value.code) == ("to", "invalid_phone")
 
     talk(address, story)
 

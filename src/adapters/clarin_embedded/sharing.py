@@ -73,6 +73,18 @@ class SharedServer(ABC):
         with self._gate():
             self._leave(use)
 
+    def end_if_unused(self) -> None:
+        """End the server that killed users left behind, if there is one.
+
+        Raises EmbeddedServerError when somebody uses it, or it does not end.
+        """
+        with self._gate(), FileLock(self.home / "use.lock") as use:
+            if not use.try_take():
+                raise EmbeddedServerError(f"the {self._name} of {self.home} is in use")
+            self._prepare()
+            if self._is_running():
+                self._end()
+
     @property
     def _server_lock(self) -> Path:
         return self.home / "server.lock"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import UNSET, structs
 
+from clarin_core.domain.chats import Chat
 from clarin_core.domain.contacts import (
     DUPLICATES_SHOWN_MAX,
     Contact,
@@ -19,7 +20,7 @@ from clarin_core.domain.contacts import (
     DuplicateReason,
     email_key,
 )
-from clarin_core.domain.ids import ContactId
+from clarin_core.domain.ids import ContactId, DeviceId
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.paging import Page
 from clarin_core.domain.phone import PhoneNumber, normalize_phone, phone_key
@@ -206,6 +207,9 @@ def _tests(
     if query.search is not UNSET:
         needle = Needle(query.search)
         yield lambda contact: mentions(contact, needle)
+    if query.device_id is not UNSET:
+        known = {chat.contact_id for chat in _live_chats(tables, query.device_id)}
+        yield lambda contact: contact.id in known
     if query.phone is not UNSET:
         phone = phone_or_none(query.phone, region)
         yield lambda contact: phone is not None and contact.phone == phone
@@ -216,6 +220,11 @@ def _tests(
     if query.tag_ids is not UNSET:
         wanted, here = query.tag_ids, TagTarget.CONTACT
         yield lambda contact: not wanted.isdisjoint(tag_ids_on(tables, here, contact.id))
+
+
+def _live_chats(tables: AccountTables, device_id: DeviceId) -> Iterator[Chat]:
+    chats = (chat for chat in tables.chats.rows() if chat.device_id == device_id)
+    return (chat for chat in chats if chat.deleted_at is None)
 
 
 def _twins(tables: AccountTables) -> Iterator[Twins]:

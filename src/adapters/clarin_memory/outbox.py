@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from clarin_core.domain.ids import ChatId, DeviceId, MessageId, OutboxId
 from clarin_core.domain.outbox import OutboxDraft, OutboxItem
 from clarin_core.errors import NotFound
 from clarin_core.ports.inbox import OutboxStore
 from clarin_memory.state import Scope
 from clarin_memory.tables import copied
+
+_PROGRESS = ("attempts", "not_before", "token", "doubts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,12 @@ class MemoryOutboxStore(OutboxStore):
         return [copied(item) for item in self._in_order() if item.message_id == message_id]
 
     async def save(self, item: OutboxItem) -> None:
-        """Store a changed item; raises NotFound."""
-        if item.id not in self.scope.tables.outbox:
+        """Store how far an item is; raises NotFound."""
+        stored = self.scope.tables.outbox.peek(item.id)
+        if stored is None:
             raise NotFound("outbox item", item.id)
-        self._check_links(item)
-        self.scope.tables.outbox.put(item.id, item)
+        progress = {name: getattr(item, name) for name in _PROGRESS}
+        self.scope.tables.outbox.put(item.id, replace(stored, **progress))
 
     async def remove(self, item: OutboxItem) -> None:
         """Be done with it."""

@@ -43,6 +43,9 @@ _VIEW = f"""-- contacts.view
 _TAGGED = """c.id in (
     select x.contact_id from contact_tags x
     where x.account_id = $1 and x.tag_id = any({0}::bigint[]))"""
+_WITH_CHATS = """c.id in (
+    select h.contact_id from chats h
+    where h.account_id = $1 and h.device_id = {0} and h.deleted_at is null)"""
 _IDENTITIES_OF = """-- contacts.identities_of
     select i.kind, i.value, i.contact_id, i.alias from contacts c
     left join contact_identities i on i.account_id = c.account_id and i.contact_id = c.id
@@ -122,6 +125,8 @@ def _conditions(query: ContactQuery, phone: PhoneNumber | None) -> Conditions:
             where.add("c.search like {0} escape '\\'", text)
         else:
             where.add("(c.search like {0} escape '\\' or c.phone like {1})", text, digits)
+    if query.device_id is not UNSET:
+        where.add(_WITH_CHATS, query.device_id)
     if query.phone is not UNSET:
         where.add("c.phone = {0}", phone)
     if query.has_phone is not UNSET:

@@ -30,14 +30,15 @@ _DRAFT = {
     "expires_at": "timestamptz",
     "doubts": "smallint",
 }
-_LIFE = {
+_PROGRESS = {
     "id": "bigint",
     "attempts": "smallint",
     "not_before": "timestamptz",
     "token": "bigint",
+    "doubts": "smallint",
 }
 _NEW = Columns(_DRAFT, derived={"details": _details})
-_CHANGED = Columns({**_DRAFT, **_LIFE}, derived={"details": _details})
+_CHANGED = Columns(_PROGRESS)
 
 _ADD = f"""-- outbox.add
     with {_NEW.rows(3)},
@@ -53,11 +54,11 @@ _NEXT = f"""-- outbox.next
         and not exists (
             select from outbox b
             where b.account_id = $1 and b.chat_id = o.chat_id and b.id < o.id)
-    order by o.id limit 1 for no key update"""
+    order by o.id limit 1"""
 _AT_WORK = f"""-- outbox.at_work
     select {_ITEM} from outbox o
     where o.account_id = $1 and o.device_id = $2 and o.token is not null
-    order by o.id for no key update"""
+    order by o.id"""
 _OF_MESSAGE = f"""-- outbox.of_message
     select {_ITEM} from outbox o
     where o.account_id = $1 and o.message_id = $2
@@ -85,12 +86,12 @@ class PostgresOutboxStore(OutboxStore):
         return [_born(draft, row["id"], at) for draft, row in zip(drafts, rows, strict=True)]
 
     async def next(self, device_id: DeviceId, *, at: datetime) -> OutboxItem | None:
-        """Return what a device does next, locked: the oldest item that is due."""
+        """Return what a device does next: the oldest item that is due."""
         row = await self.scope.first(_NEXT, device_id, at)
         return None if row is None else struct(row, OutboxItem)
 
     async def at_work(self, device_id: DeviceId) -> list[OutboxItem]:
-        """Return what was begun and not ended, locked, oldest first."""
+        """Return what was begun and not ended, oldest first."""
         return structs(await self.scope.fetch(_AT_WORK, device_id), OutboxItem)
 
     async def of_message(self, message_id: MessageId) -> list[OutboxItem]:
@@ -98,7 +99,7 @@ class PostgresOutboxStore(OutboxStore):
         return structs(await self.scope.fetch(_OF_MESSAGE, message_id), OutboxItem)
 
     async def save(self, item: OutboxItem) -> None:
-        """Store a changed item; raises NotFound."""
+        """Store how far an item is; raises NotFound."""
         if await self.scope.first(_SAVE, *_CHANGED.arrays([item])) is None:
             raise NotFound("outbox item", item.id)
 

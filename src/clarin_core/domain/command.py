@@ -49,6 +49,11 @@ class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if type(raw) is str:
                 force_setattr(self, field, rule.kept(field, raw))
 
+    @property
+    def takes_long(self) -> bool:
+        """Whether much is done, outside of any transaction, before anything is stored."""
+        return False
+
     def given(self) -> dict[str, Any]:
         """Return the fields that the caller named, null ones included."""
         pairs = ((field, getattr(self, field)) for field in self.__struct_fields__)

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from clarin_core.domain.command import Age, Change, Command, Email, Name, Notes, Phone, ShortName
 from clarin_core.domain.entity import Perishable
-from clarin_core.domain.ids import ContactId, KommoId, TagId
+from clarin_core.domain.ids import ContactId, DeviceId, KommoId, TagId
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.paging import PageQuery, SearchText
 from clarin_core.domain.phone import PhoneNumber
@@ -151,9 +151,10 @@ class ContactChange(Change, frozen=True, kw_only=True):
 
 
 class ContactQuery(PageQuery, frozen=True, kw_only=True):
-    """Live contacts, newest first (created_at, then id)."""
+    """Live contacts, newest first (created_at, then id); `device_id`: those with a chat there."""
 
     search: SearchText | UnsetType = UNSET
+    device_id: DeviceId | UnsetType = UNSET
     phone: Phone | UnsetType = UNSET
     has_phone: bool | UnsetType = UNSET
     is_group: bool | UnsetType = UNSET

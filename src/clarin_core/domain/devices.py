@@ -34,6 +34,7 @@ class DeviceStatus(Enum):
 
 _UP = (DeviceStatus.CONNECTING, DeviceStatus.CONNECTED)
 _NEEDS_A_PERSON = (DeviceStatus.LOGGED_OUT, DeviceStatus.REPLACED, DeviceStatus.OUTDATED)
+_PHONE_NOT_TOLD = "its phone was not told: unlink the device there, too"
 
 
 class Device(Entity, kw_only=True, omit_defaults=True):
@@ -86,7 +87,13 @@ class Device(Entity, kw_only=True, omit_defaults=True):
         return self.alter(values, at=at)
 
     def leave(self, at: datetime) -> tuple[str, ...]:
-        """Want it unlinked from its phone; raises Conflict unless it is connected."""
+        """Want it unlinked from its phone, to be paired anew.
+
+        One that people have disconnected is let go of here alone, since its keys may be lost.
+        Raises Conflict for any other one that is not connected.
+        """
+        if self.status is DeviceStatus.DISCONNECTED and self.jid and not self.is_wanted:
+            return self.become(DeviceStatus.LOGGED_OUT, reason=_PHONE_NOT_TOLD, at=at)
         self.require_connected()
         return self.alter({"is_wanted": False, "is_leaving": True}, at=at)
 

@@ -81,6 +81,11 @@ class NewMessage(Command, frozen=True, kw_only=True):
         if self.body is UNSET and self.media_id is UNSET and self.media_url is UNSET:
             raise Invalid("body", "or media_id or media_url is needed")
 
+    @property
+    def takes_long(self) -> bool:
+        """Whether a file is to be fetched first."""
+        return self.media_url is not UNSET
+
     def _check_file(self) -> None:
         if self.media_url is not UNSET and self.media_id is not UNSET:
             raise Invalid("media_url", "and media_id are two files, leave one out")

@@ -271,7 +271,10 @@ class MediaStore(Protocol):
 
 
 class OutboxStore(Protocol):
-    """What the devices of one account still have to do."""
+    """What the devices of one account still have to do.
+
+    Whoever takes from a device's outbox holds the device, and so needs no lock of an item.
+    """
 
     async def add(self, drafts: Sequence[OutboxDraft], *, at: datetime) -> list[OutboxItem]:
         """Store things to do, and return them in the order given, ids in that order, too.
@@ -281,14 +284,14 @@ class OutboxStore(Protocol):
         ...
 
     async def next(self, device_id: DeviceId, *, at: datetime) -> OutboxItem | None:
-        """Return what a device does next, locked: the oldest item that is due.
+        """Return what a device does next: the oldest item that is due.
 
         An item that waits, or is at work, holds up the later ones of its chat and no others.
         """
         ...
 
     async def at_work(self, device_id: DeviceId) -> list[OutboxItem]:
-        """Return what was begun and not ended, locked, oldest first."""
+        """Return what was begun and not ended, oldest first."""
         ...
 
     async def of_message(self, message_id: MessageId) -> list[OutboxItem]:
@@ -296,7 +299,10 @@ class OutboxStore(Protocol):
         ...
 
     async def save(self, item: OutboxItem) -> None:
-        """Store a changed item; raises NotFound."""
+        """Store how far an item is: its tries, doubts, token, and when it is due next.
+
+        What it is about stays as it is there: only a union changes that. Raises NotFound.
+        """
         ...
 
     async def remove(self, item: OutboxItem) -> None:

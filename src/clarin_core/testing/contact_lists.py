@@ -18,12 +18,13 @@ from clarin_core.domain.contacts import (
     DuplicateReason,
     email_key,
 )
-from clarin_core.domain.ids import ContactId
+from clarin_core.domain.ids import ContactId, DeviceId
 from clarin_core.domain.phone import PhoneNumber, phone_key
 from clarin_core.domain.tags import Tag, TagLink, TagTarget
 from clarin_core.domain.text import fold
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Capability, Contract, law
+from clarin_core.testing.inbox import inbox_of, somebody
 from clarin_core.testing.tenants import Tenant, links_of
 
 PHONES = (PhoneNumber("+51987654321"), PhoneNumber("+56987654321"))
@@ -109,6 +110,25 @@ class ContactListLaws(Contract):
             page = await account.views.contacts(query)
             assert [one.id for one in page.data] == expected
             assert page.total == len(expected)
+
+    @law()
+    async def test_the_contacts_of_a_device_have_a_chat_there(self, account: Tenant) -> None:
+        """Section 8: a live one; who has several is there once."""
+        here, elsewhere = await inbox_of(account), await inbox_of(account)
+        ana, eva, noa, _ = people = await account.add_contacts(*[ContactDraft(name="Ana")] * 4)
+        await here.open(somebody(1), somebody(2), contact_id=ana.id)
+        await elsewhere.open_one(1, contact_id=eva.id)
+        await here.open_one(3)
+        await here.delete(await here.open_one(4, contact_id=noa.id))
+        for query, known in (
+            (ContactQuery(), people),
+            (ContactQuery(device_id=here.device_id), [ana]),
+            (ContactQuery(device_id=elsewhere.device_id, after=""), [eva]),
+            (ContactQuery(device_id=DeviceId(2**62)), []),
+        ):
+            page = await account.views.contacts(query)
+            assert {one.id for one in page.data} == {one.id for one in known}
+            assert page.total in (UNSET, len(known))
 
     @law(drawn=st.lists(twins, max_size=8))
     async def test_duplicates_are_live_people_who_share_something(

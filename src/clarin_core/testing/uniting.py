@@ -144,6 +144,19 @@ class UnitingLaws(Contract):
             assert await tx.outbox.next(inbox.device_id, at=LATER) is None
 
     @law()
+    async def test_an_errand_at_work_is_moved_too(self, account: Tenant) -> None:
+        """Whoever is at it knows the old chat, and saves how far it is."""
+        inbox, survivor, gone = await two_chats(account)
+        (item,) = await inbox.order(inbox.to_do(gone))
+        item.begin(7)
+        await unite(account, survivor.id, gone.id)
+        async with account.begin() as tx:
+            await tx.outbox.save(item)
+        async with account.begin() as tx:
+            (moved_one,) = await tx.outbox.at_work(inbox.device_id)
+        assert moved_one == replace(item, chat_id=survivor.id)
+
+    @law()
     async def test_a_union_leaves_what_the_survivor_says_of_itself(self, account: Tenant) -> None:
         """What is to be shown is counted anew by who asked for it."""
         inbox, survivor, gone = await two_chats(account)

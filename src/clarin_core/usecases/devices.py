@@ -71,7 +71,11 @@ class DeviceUseCases:
         return await self._want(actor, device_id, Device.ask_for_contacts)
 
     async def unlink(self, actor: Actor, device_id: DeviceId) -> Device:
-        """Want a connected device unlinked from its phone; it can be paired anew."""
+        """Want a device unlinked from its phone, so that it can be paired anew.
+
+        One that was disconnected is let go of at once, and its phone keeps it until a person
+        unlinks it there; any other one must be connected.
+        """
         return await self._want(actor, device_id, Device.leave)
 
     async def _want(

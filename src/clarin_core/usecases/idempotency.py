@@ -46,14 +46,21 @@ class Once:
         actor: Actor,
         request: Repeatable,
         operation: Callable[[Storage], Awaitable[StoredAnswer]],
+        *,
+        looks_first: bool = False,
     ) -> Answered:
         """Return what `operation` answers, or answered when the request came first.
+
+        With `looks_first` that is looked up before the operation begins, which is worth it for one
+        that takes long before it asks for a transaction, or may then not be possible any more.
 
         It is to work with the storage that it is given and with no other. When it raises, neither
         effect nor answer is there, and the request may be sent again. Raises Conflict
         `idempotency_conflict` when the actor's account used the key for another request, and
         AlreadyRunning when the first one takes too long.
         """
+        if looks_first and (known := await self._known(actor.account_id, request)):
+            return Answered(known, is_repeated=True)
         async with AsyncExitStack() as transaction:
             joined = Joined(self.storage, self.clock, actor.account_id, request, transaction)
             try:
@@ -62,6 +69,22 @@ class Once:
             except _Repeated as repeated:
                 return Answered(repeated.answer, is_repeated=True)
         return Answered(answer, is_repeated=False)
+
+    async def _known(self, account_id: AccountId, request: Repeatable) -> StoredAnswer | None:
+        """Return the answer of a request that came before; the claim is undone at once."""
+        try:
+            async with self.storage.begin(account_id) as tx:
+                if known := await tx.idempotency.claim(request, at=self.clock()):
+                    raise _Repeated(known)
+                raise _New
+        except _Repeated as repeated:
+            return repeated.answer
+        except _New:
+            return None
+
+
+class _New(Exception):
+    """Ends the look for an answer that is not there."""
 
 
 class _Repeated(Exception):

@@ -91,8 +91,8 @@ class KommoUseCases:
     async def put_credentials(self, actor: Actor, credentials: KommoCredentials) -> KommoStatus:
         """Try credentials out, and keep them if they count; they are never shown again.
 
-        Raises Invalid for a token or a subdomain that Kommo does not know, and Conflict while pipelines of another
-        account of Kommo are connected.
+        Raises Invalid for a token or a subdomain that Kommo does not know, and Conflict while
+        pipelines of another account of Kommo are connected.
         """
         actor.require_admin()
         secret = _secret(credentials)

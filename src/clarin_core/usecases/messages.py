@@ -236,7 +236,10 @@ async def _addressed(tx: Transaction, actor: Actor, new: NewMessage, *, at: date
         return await tx.chats.get(new.chat_id)
     assert new.device_id is not UNSET
     assert new.to is not UNSET
-    return await chat_with(tx, new.device_id, new.to, region=actor.region, at=at)
+    try:
+        return await chat_with(tx, new.device_id, new.to, region=actor.region, at=at)
+    except Invalid as error:
+        raise Invalid("to", error.reason, code=error.code) from error
 
 
 async def _held(tx: Transaction, message_id: MessageId) -> tuple[Chat, Message]:

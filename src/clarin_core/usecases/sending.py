@@ -7,6 +7,7 @@ delivers one id once.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,10 +67,10 @@ class SendingUseCases:
         """
         at = self.clock()
         async with holding(self.storage, lease) as (tx, device):
-            item, message = await _next(tx, device, at=at)
-            if item is None:
+            due = await _next(tx, device, at=at)
+            if due is None:
                 return None
-            (chat,) = await tx.chats.get_many([item.chat_id])
+            item, chat, message = due
             item.begin(lease.token)
             await tx.outbox.save(item)
             media = None
@@ -97,8 +98,8 @@ class SendingUseCases:
         at = self.clock()
         if not item.put_off(at):
             return await self.fail(lease, item, reason)
-        async with holding(self.storage, lease) as (tx, _):
-            await _wait_again(tx, item, at=at)
+        async with holding(self.storage, lease) as (tx, device):
+            await _wait_again(tx, device, item, at=at)
         return None
 
     async def fail(self, lease: DeviceLease, item: OutboxItem, reason: str) -> None:
@@ -120,7 +121,7 @@ class SendingUseCases:
             for item in await tx.outbox.at_work(lease.key.device_id):
                 if item.kind is not OutboxKind.SEND or honours_ids:
                     item.token = None
-                    await _wait_again(tx, item, at=at)
+                    await _wait_again(tx, device, item, at=at)
                 else:
                     await _lose(tx, device, item, at=at)
 
@@ -150,17 +151,25 @@ _Ending = Callable[[_Matter], Awaitable[None]]
 
 async def _next(
     tx: Transaction, device: Device, *, at: datetime
-) -> tuple[OutboxItem | None, Message | None]:
-    """Return what is due and still worth doing, with its message; the rest comes to nothing."""
+) -> tuple[OutboxItem, Chat, Message | None] | None:
+    """Return what is due and still worth doing, and what it is about; the rest comes to nothing.
+
+    The chat is locked before its message, as whoever hears something does.
+    """
     while item := await tx.outbox.next(device.id, at=at):
+        chats = await tx.chats.get_many([item.chat_id])
+        if not chats:
+            continue  # Just now it became one with another chat, where the item is found next.
+        (chat,) = chats
         message = await _message(tx, item)
         if item.expires_at is not None and item.expires_at <= at:
-            await _finish(tx, device, item, _failing(item, _TOO_LATE), at=at)
+            matter = None if message is None else _Matter(tx, device, chat, message, at)
+            await _end(tx, item, matter, _failing(item, _TOO_LATE))
         elif item.kind is OutboxKind.SEND and not (message and message.is_waiting):
             await tx.outbox.remove(item)  # An echo of an earlier try came first.
         else:
-            return item, message
-    return None, None
+            return item, chat, message
+    return None
 
 
 def _ending(status: MessageStatus, reason: str) -> _Ending:
@@ -191,17 +200,30 @@ def _failing(item: OutboxItem, reason: str) -> _Ending:
 async def _finish(
     tx: Transaction, device: Device, item: OutboxItem, ending: _Ending, *, at: datetime
 ) -> None:
-    """Let something become of an item's message, unless a union took it away, and of the item.
+    await _end(tx, item, await _matter(tx, device, item, at=at), ending)
 
-    A union may also have brought the message to another chat.
+
+async def _end(tx: Transaction, item: OutboxItem, matter: _Matter | None, ending: _Ending) -> None:
+    """Let something become of an item's message, if there is one, and be done with the item."""
+    if matter is not None:
+        await ending(matter)
+    await tx.outbox.remove(item)
+
+
+async def _matter(
+    tx: Transaction, device: Device, item: OutboxItem, *, at: datetime
+) -> _Matter | None:
+    """Return an item's message and its chat, None when a union took it away.
+
+    A union may also have brought it to another chat since the item was begun.
     """
     chats = {chat.id: chat for chat in await tx.chats.get_many([item.chat_id])}
     message = await _message(tx, item)
-    if message is not None:
-        if message.chat_id not in chats:
-            chats |= {chat.id: chat for chat in await tx.chats.get_many([message.chat_id])}
-        await ending(_Matter(tx, device, chats[message.chat_id], message, at))
-    await tx.outbox.remove(item)
+    if message is None:
+        return None
+    if message.chat_id not in chats:
+        chats |= {chat.id: chat for chat in await tx.chats.get_many([message.chat_id])}
+    return _Matter(tx, device, chats[message.chat_id], message, at)
 
 
 async def _message(tx: Transaction, item: OutboxItem) -> Message | None:
@@ -215,19 +237,19 @@ async def _lose(tx: Transaction, device: Device, item: OutboxItem, *, at: dateti
     policy = (await tx.views.account()).resend_unknown
     if may_repeat(item, policy, is_campaign=False):
         item.repeat(at)
-        await _wait_again(tx, item, at=at)
+        await _wait_again(tx, device, item, at=at)
     else:
         await _finish(tx, device, item, _ending(MessageStatus.UNKNOWN, _NOBODY_KNOWS), at=at)
 
 
-async def _wait_again(tx: Transaction, item: OutboxItem, *, at: datetime) -> None:
-    await tx.outbox.save(item)
-    if item.kind is OutboxKind.SEND and item.message_id is not None:
-        message = await tx.messages.get(item.message_id)
-        if message.status is MessageStatus.SENDING:
-            message.alter({"status": MessageStatus.QUEUED}, at=at)
-            (chat,) = await tx.chats.get_many([message.chat_id])
-            await save_status(tx, chat, message)
+async def _wait_again(tx: Transaction, device: Device, item: OutboxItem, *, at: datetime) -> None:
+    if item.kind is OutboxKind.SEND:
+        matter = await _matter(tx, device, item, at=at)
+        if matter is not None and matter.message.status is MessageStatus.SENDING:
+            matter.message.alter({"status": MessageStatus.QUEUED}, at=at)
+            await save_status(tx, matter.chat, matter.message)
+    with suppress(NotFound):  # A union takes doubles away, and what was to be done about them.
+        await tx.outbox.save(item)
 
 
 async def _settle(matter: _Matter, sent: SentAs) -> None:
@@ -239,7 +261,7 @@ async def _settle(matter: _Matter, sent: SentAs) -> None:
     key = message.chat_id, sent.wa_message_id
     if message.wa_message_id not in (None, sent.wa_message_id):
         await _give_back(matter)
-    if await tx.messages.by_wa([key]) and message.wa_message_id is None:
+    if message.wa_message_id is None and await tx.messages.by_wa([key]):
         message.rise(MessageStatus.SENT, at=at)  # Its echo was taken for another one, and stays.
     else:
         message.settle(sent.wa_message_id, sent.at, at=at)

@@ -102,7 +102,7 @@ def disconnect(context: typer.Context, device_id: _Id) -> None:
 
 @devices.command()
 def unlink(context: typer.Context, device_id: _Id) -> None:
-    """Unlink a connected device from its phone."""
+    """Unlink a device from its phone: a connected one, or one that was disconnected here."""
     with _client(context) as client:
         with client.frames() as next_frame:
             client.post(f"/api/devices/{device_id}/unlink")
@@ -110,7 +110,7 @@ def unlink(context: typer.Context, device_id: _Id) -> None:
             device = Watch(device_id, next_frame, settled_as=ends).follow()
         if _status(device) != "logged_out":
             raise CannotStart(f"{_called(device)} could not be unlinked{_why(device)}")
-    _say(f"{_called(device)} is unlinked from its phone")
+    _say(f"{_called(device)} is unlinked{_why(device)}")
 
 
 class Watch:

@@ -29,8 +29,8 @@ from prometheus_client.multiprocess import mark_process_dead
 from clarin_server.errors import CannotStart
 from clarin_server.listening import share_address
 from clarin_server.metrics import SHARED_IN
-from clarin_server.metrics_folder import metrics_folder
 from clarin_server.settings import Settings
+from clarin_server.temporary_folder import temporary_folder
 from clarin_server.worker import READY, HandOver
 
 _STOP_S = 20.0  # R28
@@ -60,7 +60,7 @@ async def supervised(
         # It does not listen, so the kernel gives it nobody: it only keeps the address.
         kept = stack.enter_context(share_address(settings.host, settings.port))
         address: tuple[str, int] = kept.getsockname()[:2]
-        metrics = stack.enter_context(metrics_folder())
+        metrics = stack.enter_context(temporary_folder("metrics"))
         told = [replace(hand_over, number=0)]
         told += [replace(hand_over, number=1 + at, address=address) for at in range(count)]
         workers = [_Worker(each, metrics, start_s, silence_s) for each in told]

@@ -6,6 +6,7 @@ then keeps that open: a supervisor that is gone, however it went, is a reason to
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -31,6 +32,7 @@ from clarin_server.signals import StopSignals
 READY = b"ready\n"
 _PULSE = b"."
 _PULSE_S = 1.0
+ALONE_S = 25
 
 _log = structlog.get_logger(component="CLI")
 
@@ -107,7 +109,8 @@ def _beat(report: int) -> None:
 
 
 def _heed_end(signals: StopSignals) -> None:
-    """Stop when nothing more can come from the supervisor."""
+    """Stop when nothing more can come from the supervisor; nobody is left who could kill us."""
+    signal.alarm(ALONE_S)
     asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
     signals.heed()
 

@@ -26,7 +26,11 @@ _THREADS = 16  # The connection keeps one for its life, each call one until it i
 _STOP_S = 5.0
 
 _UNREACHABLE = SessionStep(step=Step.DISCONNECTED, reason="WhatsApp cannot be reached")
-_NO_KEYS = SessionStep(step=Step.LOGGED_OUT, reason="the device has no keys any more")
+# Another machine may have them, so that the device must not be taken for logged out.
+_NO_KEYS = SessionStep(
+    step=Step.DISCONNECTED,
+    reason="its keys are not on this machine: bring them, or disconnect and unlink the device",
+)
 _LEFT = SessionStep(step=Step.LOGGED_OUT, reason="the device was unlinked here")
 
 # It lacks an entry in the library's own list, without which a vote cannot be read.

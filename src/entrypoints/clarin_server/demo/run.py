@@ -3,9 +3,8 @@
 import asyncio
 import os
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from clarin_core.domain.actor import Actor, Role
 from clarin_core.domain.sign_in import Credentials
+from clarin_embedded import EmbeddedPostgres, EmbeddedValkey
 from clarin_security import system_random
 from clarin_server.demo.desk import Desk
 from clarin_server.demo.filling import Filling
@@ -23,6 +23,7 @@ from clarin_server.log import set_up_logging
 from clarin_server.progress import Progress, url_of
 from clarin_server.settings import Settings, read_settings
 from clarin_server.start import Served, serving, until_stopped
+from clarin_server.temporary_folder import temporary_folder
 from clarin_whatsapp import CALM
 from clarin_whatsapp.lines import Chance
 
@@ -38,7 +39,8 @@ _MINUTE_S = 60.0
 
 def demo(environ: Mapping[str, str], *, minutes: float | None = None) -> None:
     """Show an inbox that lives, until somebody asks to stop; raises CannotStart."""
-    with _folder() as folder:
+    with temporary_folder("demo", end=_end_servers) as folder:
+        folder.chmod(0o711)  # The database may run as somebody else, who passes through.
         settings = settings_of(environ, folder)
         set_up_logging(settings)
         progress = Progress(settings)
@@ -68,12 +70,10 @@ def _is_free(settings: Settings) -> bool:
     return True
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """Have a folder that others may pass through: the database may run as somebody else."""
-    with tempfile.TemporaryDirectory(prefix="clarin-demo-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
+def _end_servers(folder: Path) -> None:
+    """End what a demo that was killed left running."""
+    EmbeddedPostgres(folder / "postgres").end_if_unused()
+    EmbeddedValkey(folder / "valkey").end_if_unused()
 
 
 @asynccontextmanager

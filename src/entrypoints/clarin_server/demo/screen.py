@@ -16,7 +16,7 @@ from clarin_core.domain.devices import Device, DeviceQuery, DeviceStatus
 from clarin_core.domain.events import Recorded
 from clarin_core.domain.ids import AccountId
 from clarin_core.reads.feed import Listener
-from clarin_server.http.frames import frame_of
+from clarin_server.http.frames import frame_of, unframed
 from clarin_server.services import Services
 
 _EVERY_S = 0.5
@@ -43,7 +43,7 @@ class Screen(Listener):
         """Remember the latest events, as sockets get them."""
         for recorded in events:
             sent = frame_of(self._account_id, recorded).for_agents
-            frame = json.loads(sent[sent.index(b"{") :])
+            frame = json.loads(unframed(sent))
             self._happened.append(frame)
             if not self._console.is_terminal:
                 self._console.print(_line(frame))

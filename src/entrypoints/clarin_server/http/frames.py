@@ -103,6 +103,11 @@ def framed(body: bytes) -> bytes:
     return _TEXT_FRAME + b"\x7f" + size.to_bytes(8, "big") + body
 
 
+def unframed(frame: bytes) -> bytes:
+    """Return the text in a frame of `framed`."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+
+
 def _name_and_data(event: Event) -> tuple[str, Data]:
     match event:
         case LeadCreated() | LeadUpdated() | LeadMoved() | LeadAssigned() | LeadDeleted():

@@ -57,11 +57,14 @@ class Repeating:
         actor: Actor,
         named: Repeatable,
         operation: Callable[[Storage], Awaitable[object]],
+        *,
+        looks_first: bool = False,
     ) -> HTTPResponse:
         """Answer with what an operation returns, or returned when the request came first."""
 
         async def stored(storage: Storage) -> StoredAnswer:
             return to_store(await operation(storage), self.status)
 
-        answer, is_repeated = await self.once.run(actor, named, stored)
+        told = await self.once.run(actor, named, stored, looks_first=looks_first)
+        answer, is_repeated = told
         return answer_again(answer, request_id_of(request), is_repeated=is_repeated)

@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct
 from sanic import HTTPResponse, Request
 
 from clarin_core.domain.actor import Actor
-from clarin_core.domain.command import Change
+from clarin_core.domain.command import Change, Command
 from clarin_core.domain.idempotency import IdempotencyKey
 from clarin_core.errors import Contention, Malformed
 from clarin_core.ports.storage import Storage
@@ -125,7 +125,11 @@ def _repetition(row: Row, services: Services) -> Callable[..., Awaitable[HTTPRes
         actor = arguments["actor"]
         said = {name: value for name, value in arguments.items() if name != "actor"}
         named = repeating.named(key, actor, said)
-        asked = {"request": request, "actor": actor, "named": named, "operation": operation}
+        takes_long = any(isinstance(one, Command) and one.takes_long for one in said.values())
+        asked = {
+            "request": request, "actor": actor, "named": named, "operation": operation,
+            "looks_first": takes_long,
+        }  # fmt: skip
         return await _patiently(repeating.answer, asked)
 
     return repeat

@@ -1,4 +1,4 @@
-"""The folder of the workers' figures: nobody's is taken away, nobody's is left."""
+"""Folders that last as long as who made them: nobody's is taken away, nobody's is left."""
 
 import subprocess
 import sys
@@ -7,14 +7,15 @@ from tempfile import mkdtemp
 
 import pytest
 
-from clarin_server import metrics_folder as module
+from clarin_embedded import EmbeddedServerError
+from clarin_server import temporary_folder as module
 from clarin_server.errors import CannotStart
-from clarin_server.metrics_folder import metrics_folder
+from clarin_server.temporary_folder import temporary_folder
 
 KILLED = """
 import os, signal
-from clarin_server.metrics_folder import metrics_folder
-with metrics_folder() as folder:
+from clarin_server.temporary_folder import temporary_folder
+with temporary_folder("x") as folder:
     (folder / "counter_1.db").touch()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -28,7 +29,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_service_has_its_own_until_it_ends(place: Path) -> None:
-    with metrics_folder() as one, metrics_folder() as other:
+    with temporary_folder("x") as one, temporary_folder("x") as other:
         assert one.is_dir()
         assert sorted(place.iterdir()) == sorted([one, other])
     assert list(place.iterdir()) == []
@@ -38,8 +39,23 @@ def test_what_a_killed_service_left_is_removed_by_the_next(place: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED], env={"TMPDIR": str(place)}, check=False)
     (left,) = place.iterdir()
     assert list(left.iterdir())
-    with metrics_folder() as folder:
+    with temporary_folder("x") as folder:
         assert list(place.iterdir()) == [folder]
+
+
+def test_what_cannot_be_ended_stays(place: Path) -> None:
+    """So does what somebody else has, and what has another name."""
+
+    def fail(left: Path) -> None:
+        raise EmbeddedServerError(f"{left} lives")
+
+    subprocess.run([sys.executable, "-c", KILLED], env={"TMPDIR": str(place)}, check=False)
+    (left,) = place.iterdir()
+    with temporary_folder("x", end=fail), temporary_folder("y"):
+        assert left.is_dir()
+    ended: list[Path] = []
+    with temporary_folder("x", end=ended.append), temporary_folder("x", end=ended.append):
+        assert ended == [left]
 
 
 def test_who_starts_meanwhile_does_not_take_a_new_one_for_left(
@@ -49,15 +65,15 @@ def test_who_starts_meanwhile_does_not_take_a_new_one_for_left(
         made = mkdtemp(prefix=prefix)
         with monkeypatch.context() as later:
             later.setattr(module, "mkdtemp", mkdtemp)
-            with metrics_folder():
+            with temporary_folder("x"):
                 return made
 
     monkeypatch.setattr(module, "mkdtemp", make_while_another_starts)
-    with metrics_folder() as folder:
+    with temporary_folder("x") as folder:
         assert folder.is_dir()
 
 
 def test_no_room_for_it_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/dev/null")
-    with pytest.raises(CannotStart, match="TMPDIR"), metrics_folder():
+    with pytest.raises(CannotStart, match="TMPDIR"), temporary_folder("x"):
         pass
