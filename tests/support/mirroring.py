@@ -20,6 +20,7 @@ from clarin_core.domain.leads import LeadQuery, LeadStatus, LeadView
 from clarin_core.domain.pipelines import StageKind
 from clarin_core.domain.remote import PAGE_MAX, RemoteContact, RemoteKind, RemoteLead
 from clarin_core.domain.tags import TagOrigin, TagTarget, tag_key
+from clarin_core.errors import Unavailable
 from clarin_core.ports.crm import Crm
 from clarin_core.ports.storage import Storage
 from clarin_core.testing.tenants import Tenant, settle
@@ -228,6 +229,11 @@ class Mirroring:
             links = await tx.tags.links(target, [target_id], origin=TagOrigin.KOMMO)
         names = {one.id: one.name for one in await self.tenant.views.tags_of(target, target_id)}
         return {tag_key(names[link.tag_id]) for link in links}
+
+
+async def nowhere_to_write(*_: object, **__: object) -> int:
+    """Be a page that cannot be stored."""
+    raise Unavailable("the storage is away")
 
 
 def _end(status: LeadStatus) -> StageKind:

@@ -10,10 +10,12 @@ import pytest
 from clarin_core.domain.events import KommoAdvanced, LeadCreated
 from clarin_core.domain.kommo import KommoPhase
 from clarin_core.domain.remote import RemoteKind, RemoteLink
+from clarin_core.errors import Unavailable
 from clarin_core.ports.crm import CrmList, CrmUnreachable
 from clarin_core.usecases.mirror.keeper import Keeper
+from clarin_core.usecases.mirror.pages import Pages
 from clarin_memory.crm import MemoryCrmSync
-from support.mirroring import LEAD, Mirroring, tell
+from support.mirroring import LEAD, Mirroring, nowhere_to_write, tell
 
 PAGE = 5
 DAY_S = 86_400
@@ -160,6 +162,24 @@ def test_an_error_keeps_what_was_stored() -> None:
         assert backfill is not None
         assert (backfill.rows_then, backfill.since) == (stored, room.clock())
         await room.turn(seconds=10)
+        assert await room.shown() == await room.meant()
+
+    tell(story, page_max=PAGE)
+
+
+def test_a_page_counts_with_its_rows_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(room: Mirroring) -> None:
+        fill(room)
+        await room.connect()
+        with monkeypatch.context() as broken:
+            broken.setattr(Pages, "contacts", nowhere_to_write)
+            with pytest.raises(Unavailable):
+                await room.turn()
+        backfill = (await room.link()).state.backfill
+        assert backfill is not None
+        assert backfill.contacts is not None
+        assert backfill.contacts.rows == 0
+        await room.turn()
         assert await room.shown() == await room.meant()
 
     tell(story, page_max=PAGE)

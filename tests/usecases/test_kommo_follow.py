@@ -22,9 +22,11 @@ from clarin_core.domain.events import (
 from clarin_core.domain.ids import KommoId
 from clarin_core.domain.pipelines import StageKind
 from clarin_core.domain.remote import HintKind, RemoteHint, RemoteLink, RemoteReach, RemoteStage
+from clarin_core.errors import Unavailable
 from clarin_core.ports.crm import CrmUnreachable
+from clarin_core.usecases.mirror.pages import Pages
 from clarin_core.usecases.mirror.sweep import Sweeping
-from support.mirroring import CONTACT, LEAD, Mirroring, tell
+from support.mirroring import CONTACT, LEAD, Mirroring, nowhere_to_write, tell
 
 PAGE = 5
 MADE_FIRST = (PipelineChanged, TagCreated)
@@ -124,6 +126,25 @@ def test_a_quiet_pass_writes_nothing_and_asks_three_questions() -> None:
         assert room.memory.asked == ["leads", "contacts", "hints"]
         assert await room.link() == link
         assert len(await room.events()) == told
+
+    tell(story)
+
+
+def test_a_cursor_moves_with_its_rows_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R19."""
+
+    async def story(room: Mirroring) -> None:
+        (lead,) = await settled(room, leads=1)
+        before = (await room.link()).state.leads_upto
+        room.book.change(LEAD, lead, name="Sol")
+        with monkeypatch.context() as broken:
+            broken.setattr(Pages, "leads", nowhere_to_write)
+            with pytest.raises(Unavailable):
+                await room.turn()
+        assert (await room.link()).state.leads_upto == before
+        await room.turn()
+        assert (await room.lead(lead)).name == "Sol"
+        assert (await room.link()).state.leads_upto != before
 
     tell(story)
 
