@@ -23,6 +23,7 @@ from clarin_core.domain.inbound import (
 )
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.messages import (
+    AHEAD_MAX,
     UNSETTLED,
     Direction,
     Mark,
@@ -168,8 +169,10 @@ class Talk:
             self._show_again(message)
 
     def _adopt(self, key: Key, event: MessageSeen) -> bool:
+        """Take an own message for ours that says the same, unless it was said before that."""
         draft = self.draft(event)
-        ours = next((one for one in self.unsettled if one.says_the_same(draft)), None)
+        alike = (one for one in self.unsettled if one.says_the_same(draft))
+        ours = next((one for one in alike if event.sent_at >= one.created_at - AHEAD_MAX), None)
         if ours is None:
             return False
         self.unsettled.remove(ours)
