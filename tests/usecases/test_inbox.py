@@ -238,3 +238,32 @@ def test_who_lost_the_device_is_not_heard() -> None:
         assert await room.shown() == []
 
     tell(story())
+
+
+FORGED = [
+    EditSeen(chat=ANA, wa_message_id="B", body="regalado", at=at(9)),
+    RevokeSeen(chat=ANA, wa_message_id="B", at=at(1)),
+    EditSeen(chat=ANA, wa_message_id="A", is_from_me=True, body="lo compro", at=at(9)),
+    RevokeSeen(chat=ANA, wa_message_id="A", is_from_me=True, at=at(9)),
+]
+TRUE = [
+    said(ANA, "A", 1),
+    said(ANA, "B", 2, is_from_me=True, body="cuesta 90"),
+    EditSeen(chat=ANA, wa_message_id="B", is_from_me=True, body="cuesta 100", at=at(8)),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(events=st.permutations([*TRUE, *FORGED]), places=st.sets(st.integers(1, 6)))
+def test_only_its_author_changes_a_message(events: list[Inbound], places: set[int]) -> None:
+    """CH10: the other side names whatever message it likes; neither before nor after it."""
+
+    async def story() -> None:
+        room = await Room.open()
+        await room.hear(*cut(events, places))
+        ((_, messages),) = await room.shown()
+        assert [(one["body"], one["revoked_at"]) for one in messages] == [
+            ("cuesta 100", None), ("dice A", None),
+        ]  # fmt: skip
+
+    tell(story())

@@ -244,7 +244,9 @@ class Talk:
     def _edit(self, key: Key, event: EditSeen) -> None:
         message = self.messages.get(key)
         if message is None:
-            self._mark(key).edit(event.body, event.at)
+            self._mark(key).edit(event.body, event.at, is_from_me=event.is_from_me)
+        elif event.is_from_me is not message.is_from_me:
+            return
         elif message.edit(event.body, event.at, at=self.at):
             self.edited[message.id] = message
             self._show_again(message)
@@ -252,7 +254,9 @@ class Talk:
     def _revoke(self, key: Key, event: RevokeSeen) -> None:
         message = self.messages.get(key)
         if message is None:
-            self._mark(key).revoke(event.at)
+            self._mark(key).revoke(event.at, is_from_me=event.is_from_me)
+        elif event.is_from_me is not message.is_from_me:
+            return
         elif message.revoke(event.at, at=self.at):
             self.revoked[message.id] = message
             self._show_again(message)
