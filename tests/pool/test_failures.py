@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from clarin_core.domain.devices import DeviceStatus
+from clarin_core.domain.devices import DeviceKey, DeviceLease, DeviceStatus
 from clarin_core.domain.inbound import PeerSeen
+from clarin_core.errors import Contention
 from clarin_core.pool.failures import PAUSE_S_MAX, Failures
 from clarin_core.ports.messaging import NotSent
 from support.around import Around, Wrapped
@@ -69,5 +70,33 @@ def test_an_address_book_that_cannot_be_read_is_left_alone(error: Exception) -> 
             is_broken = False
             await fleet.until(was_read)
         assert len(fleet.diary.failures) == len(asked) - 1
+
+    run(story)
+
+
+def test_a_device_that_cannot_be_taken_holds_up_no_other() -> None:
+    """Issue: somebody who hangs in the middle of a write keeps its lease from being taken."""
+
+    async def story(fleet: Fleet) -> None:
+        stuck, _ = await fleet.paired("+51900000001")
+        other, _ = await fleet.paired("+51900000002")
+        pool, asked = fleet.pool(), []
+        lease = pool.leases.lease
+
+        async def hang(key: DeviceKey, owner: str, ttl: timedelta) -> DeviceLease | None:
+            if key.device_id == stuck.id:
+                asked.append(fleet.glass())
+                raise Contention("storage")
+            return await lease(key, owner, ttl)
+
+        async def is_connected() -> bool:
+            return (await fleet.device(other.id)).status is DeviceStatus.CONNECTED
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(pool.leases), "lease", lambda _, *args: hang(*args))
+            async with pool.running():
+                await fleet.until(is_connected)
+                await fleet.during(timedelta(minutes=10))
+        assert 7 < len(asked) < 12
 
     run(story)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from clarin_core.domain.devices import DeviceKey, DeviceLease
-from clarin_core.errors import ClarinError
+from clarin_core.errors import ClarinError, Unavailable
 from clarin_core.pool.failures import Failures
 from clarin_core.pool.parts import Parts, is_lost
 from clarin_core.pool.run import DeviceRun
@@ -144,8 +144,17 @@ class DevicePool:
         if len(wanted) <= room:
             self._next_look = now + _LOOK_S
         for key in wanted[:room]:
-            asked = self.parts.now()
+            await self._take(key)
+
+    async def _take(self, key: DeviceKey) -> None:
+        """Take a device, unless somebody has it; one that is not to be had holds up no other."""
+        asked = self.parts.now()
+        try:
             lease = await self.leases.lease(key, self.owner, LEASE)
+        except Unavailable as error:
+            self.parts.watch.failed("take a device", error, key)
+            self._put_off(key, lived_s=0.0)
+        else:
             if lease is not None:
                 self._begin(lease, safe_until=asked + SAFE_S)
 
