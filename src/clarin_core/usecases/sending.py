@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.devices import Device, DeviceLease
@@ -125,6 +126,10 @@ class SendingUseCases:
                 else:
                     await _lose(tx, device, item, at=at)
 
+    async def take_back(self, lease: DeviceLease) -> None:
+        """Let wait what was begun and surely not done: its holder was not told that it began."""
+        await self.recover(lease, honours_ids=True)
+
     async def _end(self, lease: DeviceLease, item: OutboxItem, ending: "_Ending") -> None:
         async with holding(self.storage, lease) as (tx, device):
             await _finish(tx, device, item, ending, at=self.clock())
@@ -236,8 +241,9 @@ async def _message(tx: Transaction, item: OutboxItem) -> Message | None:
 async def _lose(tx: Transaction, device: Device, item: OutboxItem, *, at: datetime) -> None:
     policy = (await tx.views.account()).resend_unknown
     if may_repeat(item, policy, is_campaign=False):
-        item.repeat(at)
-        await _wait_again(tx, device, item, at=at)
+        again = replace(item)  # The item stays as it is for whoever has to ask once more.
+        again.repeat(at)
+        await _wait_again(tx, device, again, at=at)
     else:
         await _finish(tx, device, item, _ending(MessageStatus.UNKNOWN, _NOBODY_KNOWS), at=at)
 
