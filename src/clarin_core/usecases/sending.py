@@ -26,7 +26,7 @@ from clarin_core.domain.inbox_events import (
 )
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.media import Media
-from clarin_core.domain.messages import Message, MessageDraft, MessageStatus
+from clarin_core.domain.messages import Mark, Message, MessageDraft, MessageStatus
 from clarin_core.domain.outbox import OutboxItem, OutboxKind, may_repeat
 from clarin_core.domain.replies import Reaction, Sender
 from clarin_core.errors import NotFound
@@ -259,23 +259,37 @@ async def _wait_again(tx: Transaction, device: Device, item: OutboxItem, *, at: 
 
 
 async def _settle(matter: _Matter, sent: SentAs) -> None:
-    """Give a message its name at WhatsApp, and what was said of that name before.
-
-    An echo may have taken it for another one that said the same: that one is its own again.
-    """
+    """Give a message its name at WhatsApp, and what was said of that name before."""
     tx, message, at = matter.tx, matter.message, matter.at
     key = message.chat_id, sent.wa_message_id
     if message.wa_message_id not in (None, sent.wa_message_id):
         await _give_back(matter)
-    if message.wa_message_id is None and await tx.messages.by_wa([key]):
-        message.rise(MessageStatus.SENT, at=at)  # Its echo was taken for another one, and stays.
+    taken = None
+    if message.wa_message_id is None:
+        taken = (await tx.messages.by_wa([key])).get(key)
+    mark = (await tx.messages.take_marks([key])).get(key)
+    if taken is not None and taken.actor is not None:
+        mark, taken = await _take_from(matter, taken), None
+    if taken is not None:
+        message.rise(MessageStatus.SENT, at=at)  # Its echo said something else, and stays.
     else:
         message.settle(sent.wa_message_id, sent.at, at=at)
-    if mark := (await tx.messages.take_marks([key])).get(key):
+    if mark:
         mark.bring_in(message, at=at)
     await matter.store()
     file = next(iter(await files_of(tx, [message])), None)
     tx.emit(MessageSent(message=message, file=file))
+
+
+async def _take_from(matter: _Matter, other: Message) -> Mark:
+    """Leave another one of ours in doubt again, for which the echo of this one was taken.
+
+    Return what was said of it, which was said of this one.
+    """
+    mark = other.mark
+    other.disown(MessageStatus.UNKNOWN, at=matter.at)
+    await save_status(matter.tx, matter.chat, other)
+    return mark
 
 
 async def _give_back(matter: _Matter) -> None:
