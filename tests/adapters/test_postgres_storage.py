@@ -8,7 +8,7 @@ import pytest
 
 from clarin_core.ports.storage import Storage
 from clarin_core.testing.storage import StorageContract
-from clarin_postgres import PostgresStorage
+from clarin_postgres import PostgresStorage, uniting
 
 
 def now() -> datetime:
@@ -31,7 +31,14 @@ class TestPostgresStorage(StorageContract):
 
 
 class TestPostgresStorageGuarded(StorageContract):
-    """R22: under row-level security for reads too, the fourth wall alone changes no answer."""
+    """R22: under row-level security for reads too, the fourth wall alone changes no answer.
+
+    Nor does it matter in how small portions messages go to another chat.
+    """
+
+    @pytest.fixture(autouse=True)
+    def _small_portions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(uniting, "PORTION", 1)
 
     @classmethod
     def open(cls) -> AbstractAsyncContextManager[Storage]:

@@ -183,6 +183,16 @@ def test_a_revocation_takes_back() -> None:
     assert said(E.Message(protocolMessage=change)) == RevokeSeen(**WHO, at=SENT_AT)
 
 
+@pytest.mark.parametrize("type_", ["REVOKE", "MESSAGE_EDIT"])
+@pytest.mark.parametrize("is_mine", [False, True])
+def test_a_change_is_by_whoever_sent_it(type_: str, is_mine: bool) -> None:
+    """CH10: not by whom it names as the author."""
+    number = E.ProtocolMessage.Type.Value(type_)
+    change = E.ProtocolMessage(type=number, key={**KEY, "fromMe": not is_mine})
+    seen = said(E.Message(protocolMessage=change), origin=source(from_me=is_mine))
+    assert seen.is_from_me is is_mine
+
+
 def test_a_change_of_a_newer_kind_is_no_revocation() -> None:
     """Its number is unknown to the library, and what is not set reads as 0, which is one."""
     change = E.ProtocolMessage(key=KEY)

@@ -26,6 +26,7 @@ POSITIONAL_MAX = 5
 EMPTY_NAMES = {"base", "common", "data", "helper", "helpers", "impl", "info", "manager", "utils"}
 
 CATCHES_ALL = {
+    "clarin_core/pool/address_book.py": "names that cannot be read: tells it, and tries later",
     "clarin_core/pool/ears.py": "what cannot be stored must not hold up the rest: it is set aside",
     "clarin_core/pool/lane.py": "an errand whose end nobody knows: tells it, and doubts",
     "clarin_core/pool/pool.py": "the run of a device: tells it, and takes the device again later",

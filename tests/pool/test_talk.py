@@ -379,6 +379,7 @@ def test_talk_survives_a_world_of_bad_manners() -> None:
                 else:
                     await fleet.write(device, she, f"{n}")
                 await fleet.during(timedelta(seconds=2))
+            await fleet.during(timedelta(minutes=12))  # To look at all of it each time is slow.
             await fleet.until(all_said, settled(fleet))
         assert max(she.arrivals.values()) == 1
 

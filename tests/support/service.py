@@ -35,7 +35,7 @@ class Service:
 
     def keep_reading(self) -> None:
         """Read on while the test does something else: nobody may wait for a full pipe."""
-        self._reader = Thread(target=self._read)
+        self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def wait_for(self, words: str) -> str:
@@ -61,15 +61,18 @@ class Service:
     def rest(self) -> int:
         """Read to the end, and return the exit code."""
         if self._reader is None:
-            self._read()
+            self.keep_reading()
         self.stop_reading()
-        return self.process.wait()
+        return self.process.wait(LATE_S)
 
     def stop_reading(self) -> None:
-        """Wait until all is read, where it is read meanwhile."""
+        """Wait until all is read, where it is read meanwhile, but not for ever.
+
+        Whatever it has started has its pipe, too, and may hang when the process itself is gone.
+        """
         if self._reader is not None:
             self._reader.join(LATE_S)
-            assert not self._reader.is_alive(), "somebody outlived it, and may still write"
+            assert not self._reader.is_alive(), f"something that it started hangs:\n{self.said}"
 
     def _read(self) -> None:
         assert self.process.stderr is not None

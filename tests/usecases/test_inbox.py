@@ -209,6 +209,41 @@ def test_an_account_may_open_its_leads_by_hand(address: str) -> None:
     tell_over(address, story)
 
 
+def test_who_is_not_to_be_contacted_gets_no_lead() -> None:
+    """CH19: the talk is there, and nothing that asks for an offer."""
+
+    async def story() -> None:
+        room = await Room.open()
+        await room.hear([said(EVA, "X", 1, is_history=True)])
+        views = room.desk.tenant.views
+        async with room.desk.tenant.begin() as tx:
+            ids = [one.id for one in (await tx.views.contacts(ContactQuery())).data]
+            (contact,) = await tx.contacts.get_many(ids)
+            contact.do_not_contact = True
+            await tx.contacts.save([contact])
+        await room.hear([said(EVA, "Y", 2)])
+        assert len((await views.chats(ChatQuery())).data) == 1
+        assert (await views.leads(LeadQuery())).data == []
+
+    tell(story())
+
+
+def test_what_comes_from_far_ahead_was_said_when_it_came() -> None:
+    """CH5: five minutes are a clock that is wrong, more would stay on top for ever."""
+
+    async def story() -> None:
+        room = await Room.open()
+        times = [LATER + timedelta(minutes=minutes) for minutes in (5, 6)]
+        for name, sent_at in zip("XY", times, strict=True):
+            await room.hear([said(EVA, name, 1, sent_at=sent_at)])
+        ((_, messages),) = await room.shown()
+        assert [(one["wa_message_id"], one["sent_at"]) for one in messages] == [
+            ("X", times[0]), ("Y", LATER),
+        ]  # fmt: skip
+
+    tell(story())
+
+
 def test_two_contacts_of_one_person_become_one() -> None:
     """CT4: the older one stays, and knows both addresses; a phone on its own stays known."""
 
@@ -236,5 +271,34 @@ def test_who_lost_the_device_is_not_heard() -> None:
             await room.hear([said(ANA, "X", 1)])
         assert caught.value.code == "lease_lost"
         assert await room.shown() == []
+
+    tell(story())
+
+
+FORGED = [
+    EditSeen(chat=ANA, wa_message_id="B", body="regalado", at=at(9)),
+    RevokeSeen(chat=ANA, wa_message_id="B", at=at(1)),
+    EditSeen(chat=ANA, wa_message_id="A", is_from_me=True, body="lo compro", at=at(9)),
+    RevokeSeen(chat=ANA, wa_message_id="A", is_from_me=True, at=at(9)),
+]
+TRUE = [
+    said(ANA, "A", 1),
+    said(ANA, "B", 2, is_from_me=True, body="cuesta 90"),
+    EditSeen(chat=ANA, wa_message_id="B", is_from_me=True, body="cuesta 100", at=at(8)),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(events=st.permutations([*TRUE, *FORGED]), places=st.sets(st.integers(1, 6)))
+def test_only_its_author_changes_a_message(events: list[Inbound], places: set[int]) -> None:
+    """CH10: the other side names whatever message it likes; neither before nor after it."""
+
+    async def story() -> None:
+        room = await Room.open()
+        await room.hear(*cut(events, places))
+        ((_, messages),) = await room.shown()
+        assert [(one["body"], one["revoked_at"]) for one in messages] == [
+            ("cuesta 100", None), ("dice A", None),
+        ]  # fmt: skip
 
     tell(story())

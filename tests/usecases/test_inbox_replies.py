@@ -6,7 +6,7 @@ from clarin_core.domain.events import Event
 from clarin_core.domain.ids import ChatId
 from clarin_core.domain.inbound import Peer, ReactionSeen, VoteSeen
 from clarin_core.domain.inbox_events import MessageStatusChanged, PollVoted, ReactionChanged
-from clarin_core.domain.jid import Identity, IdentityKind
+from clarin_core.domain.jid import Identity
 from clarin_core.domain.messages import (
     MessageKind,
     MessageStatus,
@@ -23,18 +23,17 @@ from clarin_core.domain.replies import (
 )
 from support.desk import Desk, tell_over
 from support.office import OWN_PHONE, Office
-from support.talk import ANA, EVA, at, receipt, said
+from support.talk import ANA, at, receipt, said
 
 OWN = Peer(identity=Identity.of_phone(OWN_PHONE))
-GROUP = Peer(identity=Identity(IdentityKind.GROUP, "120363000000000000"))
 POLL = Poll(options=["sí", "no", "tal vez"], selectable=2)
 ASKED = said(ANA, "P", 1, kind=MessageKind.POLL, poll=POLL)
 
 E = TypeVar("E", bound=Event)
 
 
-def felt(sender: Peer, emoji: str, *, chat: Peer = ANA) -> ReactionSeen:
-    return ReactionSeen(chat=chat, wa_message_id="A", sender=sender, emoji=emoji, at=at(3))
+def felt(sender: Peer, emoji: str) -> ReactionSeen:
+    return ReactionSeen(chat=ANA, wa_message_id="A", sender=sender, emoji=emoji, at=at(3))
 
 
 def voted(voter: Peer, minute: int, *options: str) -> VoteSeen:
@@ -64,20 +63,6 @@ def test_a_reaction_says_whose_it_is(address: str) -> None:
             Sender(identity=ANA.identity, name="Sol"),
             Sender(identity=OWN.identity, is_from_me=True),
         ]
-
-    tell_over(address, story)
-
-
-def test_in_a_group_only_the_own_number_is_oneself(address: str) -> None:
-    """Section 9: neither is the group, and of a stranger no name is known."""
-
-    async def story(desk: Desk) -> None:
-        office = await Office.of(desk)
-        await office.ear.hear([felt(one, "👍", chat=GROUP) for one in (OWN, EVA)])
-        (event,) = await told(office, ReactionChanged)
-        own = {sender.identity: sender for sender in event.senders}
-        assert own[OWN.identity].is_from_me
-        assert own[EVA.identity] == Sender(identity=EVA.identity)
 
     tell_over(address, story)
 

@@ -53,6 +53,27 @@ def test_an_echo_that_became_a_message_of_its_own_keeps_its_name(address: str) -
     tell_over(address, story)
 
 
+def test_the_echo_of_one_that_settled_another_is_given_to_whom_it_was_of(address: str) -> None:
+    """CH4: two that say the same; WhatsApp's answer knows which one it is, an echo does not."""
+
+    async def story(desk: Desk) -> None:
+        office = await Office.of(desk)
+        chat = await office.open(initial_message="hola")
+        doubtful = await begun(office)
+        await sending_of(office).lose(office.ear.lease, doubtful.item)
+        async with desk.tenant.begin() as tx:
+            await say(tx, desk.agent, chat, "hola", at=at(2))
+        sure = await begun(office)
+        await office.hear(said(ANA, "X", 3, is_from_me=True, body="hola"))
+        await office.hear(receipt(ANA, MessageStatus.READ, "X"))
+        sent = SentAs(wa_message_id="X", at=at(3))
+        await sending_of(office).done(office.ear.lease, sure.item, sent)
+        ends = [(one.status, one.wa_message_id) for one in await office.messages(chat)]
+        assert ends == [(MessageStatus.UNKNOWN, None), (MessageStatus.READ, "X")]
+
+    tell_over(address, story)
+
+
 async def put_off(office: Office, errand: Errand) -> None:
     await sending_of(office).put_off(office.ear.lease, errand.item, "no route")
 

@@ -11,18 +11,29 @@ from clarin_postgres.paging import structs
 from clarin_postgres.replies import counted
 from clarin_postgres.scope import Scope
 
+PORTION = 20_000
+"""How many messages go to another chat in one statement."""
+
 # `$2` is the chat that stays, `$3` the other one. What is not given on goes with that one.
 _DOUBLES = f"""-- chats.doubles
     select {MESSAGE} from messages m
     join messages k on k.account_id = m.account_id and k.chat_id = $2
         and k.wa_message_id = m.wa_message_id
     where m.account_id = $1 and m.chat_id = $3 order by m.id"""
+_DROP = """-- chats.unite_drop
+    delete from messages m where m.account_id = $1 and m.id = any($2)"""
 _MESSAGES = """-- chats.unite_messages
-    with gone as (
-        delete from messages m where m.account_id = $1 and m.id in (select unnest($4::bigint[]))
+    with portion as (
+        select m.id from messages m
+        where m.account_id = $1 and m.chat_id = $3
+        order by m.sent_at desc, m.id desc limit $4
+    ),
+    moved as (
+        update messages m set chat_id = $2 from portion
+        where m.account_id = $1 and m.id = portion.id
+        returning m.id
     )
-    update messages m set chat_id = $2
-    where m.account_id = $1 and m.chat_id = $3 and m.id not in (select unnest($4::bigint[]))"""
+    select count(moved.id) as count from moved"""
 _REST = f"""-- chats.unite_rest
     with todo as (
         update outbox o set chat_id = $2 where o.account_id = $1 and o.chat_id = $3
@@ -67,7 +78,9 @@ async def unite(scope: Scope, survivor: ChatId, gone: ChatId) -> list[MessageId]
     """Give a chat all that another one has; return the messages that both had, by id."""
     doubles = structs(await scope.fetch(_DOUBLES, survivor, gone), Message)
     dropped = [double.id for double in doubles]
-    await scope.fetch(_MESSAGES, survivor, gone, dropped)
+    await scope.fetch(_DROP, dropped)
+    while (await scope.one(_MESSAGES, survivor, gone, PORTION))["count"] == PORTION:
+        pass  # A statement may take four seconds only, whatever has been said in all the years.
     await scope.fetch(_REST, survivor, gone)
     pairs = await scope.fetch(_PAIRS, survivor, gone)
     await scope.fetch(_MARKS, survivor, gone, *MARKS.arrays(map(_joined, pairs)))

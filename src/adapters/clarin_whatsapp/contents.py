@@ -132,12 +132,18 @@ def _change(change: "Proto", envelope: Envelope) -> Inbound | None:
     if target is None or not change.HasField("type"):
         return None
     if change.type == _REVOKE:
-        return RevokeSeen(chat=envelope.chat, wa_message_id=target, at=envelope.at)
+        return RevokeSeen(
+            chat=envelope.chat,
+            wa_message_id=target,
+            is_from_me=envelope.is_from_me,
+            at=envelope.at,
+        )
     if change.type != _EDIT:
         return None
     return EditSeen(
         chat=envelope.chat,
         wa_message_id=target,
+        is_from_me=envelope.is_from_me,
         body=_body(change.editedMessage),
         at=_at(change.timestampMS, envelope),
     )

@@ -154,21 +154,25 @@ class Person:
         """Let an own message say something else; raises Refused for others."""
         at = self._bags.clock()
         letter = self._own(name)
-        self._tell(
-            letter, lambda chat: EditSeen(chat=chat, wa_message_id=name, body=body, at=at), by
-        )
+
+        def seen(chat: Peer, is_from_me: bool) -> Inbound:
+            return EditSeen(chat=chat, wa_message_id=name, is_from_me=is_from_me, body=body, at=at)
+
+        self._tell(letter, seen, by)
 
     def revokes(self, name: str, *, by: Line | None = None) -> None:
         """Take an own message back; raises Refused for others."""
         at = self._bags.clock()
-        self._tell(
-            self._own(name), lambda chat: RevokeSeen(chat=chat, wa_message_id=name, at=at), by
-        )
+
+        def seen(chat: Peer, is_from_me: bool) -> Inbound:
+            return RevokeSeen(chat=chat, wa_message_id=name, is_from_me=is_from_me, at=at)
+
+        self._tell(self._own(name), seen, by)
 
     def reacts(self, name: str, emoji: str, *, by: Line | None = None) -> None:
         """Feel something about a message; raises Refused for one of somebody else's chat."""
 
-        def seen(chat: Peer) -> Inbound:
+        def seen(chat: Peer, _: bool) -> Inbound:
             return ReactionSeen(chat=chat, wa_message_id=name, sender=self.peer, emoji=emoji, at=at)
 
         at = self._bags.clock()
@@ -177,7 +181,7 @@ class Person:
     def votes(self, name: str, *options: str) -> None:
         """Choose some options of a poll, instead of what was chosen before."""
 
-        def seen(chat: Peer) -> Inbound:
+        def seen(chat: Peer, _: bool) -> Inbound:
             return VoteSeen(chat=chat, wa_message_id=name, voter=self.peer, options=chosen, at=at)
 
         at, chosen = self._bags.clock(), [option_digest(option) for option in options]
@@ -252,11 +256,11 @@ class Person:
         )
 
     def _tell(
-        self, letter: Letter, make: Callable[[Peer], Inbound], by: Line | None = None
+        self, letter: Letter, make: Callable[[Peer, bool], Inbound], by: Line | None = None
     ) -> None:
         """Show something of a message to both sides, each under the name of the other."""
-        letter.sender._see(make(letter.to.peer), but=by)
-        letter.to._see(make(letter.sender.peer), but=by)
+        letter.sender._see(make(letter.to.peer, True), but=by)
+        letter.to._see(make(letter.sender.peer, False), but=by)
 
     def _see(self, seen: Inbound, *, but: Line | None = None) -> None:
         self.screen.append(seen)

@@ -76,17 +76,19 @@ class ReceiptSeen(_Inbound, frozen=True, kw_only=True, tag="receipt"):
 
 
 class EditSeen(_Inbound, frozen=True, kw_only=True, tag="edit"):
-    """A message that says something else now."""
+    """A message that says something else now, if whoever says so is its author."""
 
     wa_message_id: str
+    is_from_me: bool = False
     body: str | None = None
     at: datetime
 
 
 class RevokeSeen(_Inbound, frozen=True, kw_only=True, tag="revoke"):
-    """A message that was taken back."""
+    """A message that was taken back, if it was by its author."""
 
     wa_message_id: str
+    is_from_me: bool = False
     at: datetime
 
 

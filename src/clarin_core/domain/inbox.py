@@ -23,6 +23,7 @@ from clarin_core.domain.inbound import (
 )
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.messages import (
+    AHEAD_MAX,
     UNSETTLED,
     Direction,
     Mark,
@@ -168,8 +169,10 @@ class Talk:
             self._show_again(message)
 
     def _adopt(self, key: Key, event: MessageSeen) -> bool:
+        """Take an own message for ours that says the same, unless it was said before that."""
         draft = self.draft(event)
-        ours = next((one for one in self.unsettled if one.says_the_same(draft)), None)
+        alike = (one for one in self.unsettled if one.says_the_same(draft))
+        ours = next((one for one in alike if event.sent_at >= one.created_at - AHEAD_MAX), None)
         if ours is None:
             return False
         self.unsettled.remove(ours)
@@ -241,7 +244,9 @@ class Talk:
     def _edit(self, key: Key, event: EditSeen) -> None:
         message = self.messages.get(key)
         if message is None:
-            self._mark(key).edit(event.body, event.at)
+            self._mark(key).edit(event.body, event.at, is_from_me=event.is_from_me)
+        elif event.is_from_me is not message.is_from_me:
+            return
         elif message.edit(event.body, event.at, at=self.at):
             self.edited[message.id] = message
             self._show_again(message)
@@ -249,7 +254,9 @@ class Talk:
     def _revoke(self, key: Key, event: RevokeSeen) -> None:
         message = self.messages.get(key)
         if message is None:
-            self._mark(key).revoke(event.at)
+            self._mark(key).revoke(event.at, is_from_me=event.is_from_me)
+        elif event.is_from_me is not message.is_from_me:
+            return
         elif message.revoke(event.at, at=self.at):
             self.revoked[message.id] = message
             self._show_again(message)

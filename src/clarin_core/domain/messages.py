@@ -149,6 +149,11 @@ class MessageDraft(Struct, kw_only=True, omit_defaults=True):
     raw: bytes | None = None
 
     @property
+    def is_from_me(self) -> bool:
+        """Whether the account itself says it."""
+        return self.direction is Direction.OUT
+
+    @property
     def counts_as_unread(self) -> bool:
         """Whether it is one that somebody should read (CH7)."""
         return self.direction is Direction.IN and self.revoked_at is None
@@ -188,6 +193,7 @@ class Message(MessageDraft, Living, kw_only=True, omit_defaults=True):
             body=self.body if self.edited_at else None,
             edited_at=self.edited_at,
             revoked_at=self.revoked_at,
+            is_from_me=self.is_from_me,
         )
 
     def rise(self, status: MessageStatus, *, at: datetime) -> tuple[str, ...]:
@@ -253,7 +259,11 @@ class Message(MessageDraft, Living, kw_only=True, omit_defaults=True):
 
 
 class Mark(Struct, kw_only=True, omit_defaults=True):
-    """What WhatsApp said of a message that is not there yet; kept for a week."""
+    """What WhatsApp said of a message that is not there yet; kept for a week.
+
+    Only its author changes a message or takes it back, and who that is will be seen. Until then
+    the account's own word stands against what the other side says (`is_from_me`).
+    """
 
     chat_id: ChatId
     wa_message_id: str
@@ -261,6 +271,7 @@ class Mark(Struct, kw_only=True, omit_defaults=True):
     body: str | None = None
     edited_at: datetime | None = None
     revoked_at: datetime | None = None
+    is_from_me: bool = False
     is_read: bool = False
 
     @property
@@ -273,23 +284,30 @@ class Mark(Struct, kw_only=True, omit_defaults=True):
         if self.status is None or _rank(status) > _rank(self.status):
             self.status = status
 
-    def edit(self, body: str | None, edited_at: datetime) -> None:
+    def edit(self, body: str | None, edited_at: datetime, *, is_from_me: bool) -> None:
         """Take an edit, unless a later one came first."""
-        if self.edited_at is None or edited_at > self.edited_at:
+        if self._listens(is_from_me) and (self.edited_at is None or edited_at > self.edited_at):
             self.body, self.edited_at = body, edited_at
 
-    def revoke(self, revoked_at: datetime) -> None:
+    def revoke(self, revoked_at: datetime, *, is_from_me: bool) -> None:
         """Take a revocation; the earliest counts."""
-        self.revoked_at = min(self.revoked_at or revoked_at, revoked_at)
+        if self._listens(is_from_me):
+            self.revoked_at = min(self.revoked_at or revoked_at, revoked_at)
+
+    def _listens(self, is_from_me: bool) -> bool:
+        if is_from_me and not self.is_from_me:
+            self.is_from_me, self.body = True, None
+            self.edited_at = self.revoked_at = None
+        return is_from_me is self.is_from_me
 
     def join(self, other: "Mark") -> None:
         """Say what another one said, too."""
         if other.status is not None:
             self.rise(other.status)
         if other.edited_at is not None:
-            self.edit(other.body, other.edited_at)
+            self.edit(other.body, other.edited_at, is_from_me=other.is_from_me)
         if other.revoked_at is not None:
-            self.revoke(other.revoked_at)
+            self.revoke(other.revoked_at, is_from_me=other.is_from_me)
         self.is_read = self.is_read or other.is_read
 
     def bring_in(self, message: Message, *, at: datetime) -> tuple[str, ...]:
@@ -297,6 +315,8 @@ class Mark(Struct, kw_only=True, omit_defaults=True):
         changed: tuple[str, ...] = ()
         if self.status is not None:
             changed += message.rise(self.status, at=at)
+        if self.is_from_me is not message.is_from_me:
+            return changed
         if self.edited_at is not None:
             changed += message.edit(self.body, self.edited_at, at=at)
         if self.revoked_at is not None:

@@ -6,6 +6,7 @@ ears     what it hears, stored before it is acknowledged
 lane     what it sends, one thing after the other
 files    what it fetches, beside that
 address_book  the names in its phone
+failures  how long what fails is left alone
 rounds   one thing after the other, while it is connected
 errands  what an item of the outbox is to its session
 """

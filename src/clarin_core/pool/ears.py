@@ -15,6 +15,9 @@ from clarin_core.pool.parts import Parts, is_lost
 from clarin_core.ports.messaging import CodeShown, Delivery, Paired, Session, SessionStep
 
 BATCH_MAX = 100
+ASIDE_MAX = 1_000
+"""How many things that cannot be stored even now are passed over at a start."""
+
 _WAITING_MAX = 1_000
 
 _Told = SessionStep | CodeShown | Paired
@@ -32,9 +35,12 @@ class Ears:
     )
 
     async def try_again(self) -> None:
-        """Store what was set aside, as far as that can be done now."""
+        """Store what was set aside, as far as that can be done now.
+
+        It ends, though everything should fail: for all we know that has nothing to do with it.
+        """
         skip = 0
-        while True:
+        while skip < ASIDE_MAX:
             try:
                 if not await self._receive_aside(skip):
                     return
@@ -54,11 +60,14 @@ class Ears:
             listening.cancel()
 
     async def _listen(self, session: Session) -> None:
+        """Take what is heard; who is cancelled has nobody to tell of the end, who would wait."""
         try:
             async for delivery in session.heard():
                 await self._waiting.put(delivery)
-        finally:
+        except Exception:
             await self._waiting.put(None)
+            raise
+        await self._waiting.put(None)
 
     async def _some(self) -> list[Delivery]:
         """Return what is there, at least one; nothing at the end."""

@@ -24,16 +24,27 @@ class Lane:
 
     async def send_one(self) -> bool:
         """Do what is due; False when nothing is. Raises Conflict `lease_lost`."""
-        name = self.parts.new_name() if self.parts.messaging.honours_ids else None
-        errand = await self.parts.until_stored(
-            lambda: self.parts.sending.begin(self.lease, wa_message_id=name)
-        )
+        errand = await self._begin()
         if errand is None:
             return False
         outcome, tell = await self._outcome(errand)
         await self.parts.until_stored(tell)
         self.parts.watch.did(outcome)
         return True
+
+    async def _begin(self) -> Errand | None:
+        """Return what is due; what a commit began that nobody answered is due again."""
+        name = self.parts.new_name() if self.parts.messaging.honours_ids else None
+        is_again = False
+
+        async def begin() -> Errand | None:
+            nonlocal is_again
+            if is_again:
+                await self.parts.sending.take_back(self.lease)
+            is_again = True
+            return await self.parts.sending.begin(self.lease, wa_message_id=name)
+
+        return await self.parts.until_stored(begin)
 
     async def _outcome(self, errand: Errand) -> tuple[str, _Tell]:
         """Do an errand; return what became of it, and how to tell."""

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from clarin_core.domain.devices import DeviceKey, DeviceLease
-from clarin_core.errors import ClarinError
+from clarin_core.errors import ClarinError, Unavailable
+from clarin_core.pool.failures import Failures
 from clarin_core.pool.parts import Parts, is_lost
 from clarin_core.pool.run import DeviceRun
 from clarin_core.ports.devices import DeviceLeases
@@ -38,7 +39,6 @@ _START_S = 10.0
 _STOP_S = 15.0
 _JITTER_S = 0.2
 _SETTLED_S = 300.0
-_PAUSE_S_MAX = 300.0
 
 
 @dataclass(slots=True, eq=False)
@@ -51,12 +51,6 @@ class _Held:
     task: "asyncio.Task[None]" = field(init=False)
 
 
-@dataclass(slots=True)
-class _Failures:
-    count: int = 0
-    until: float = 0.0
-
-
 @dataclass(slots=True, eq=False)
 class DevicePool:
     """Runs devices while inside `running`; `chance` gives numbers from 0 to 1."""
@@ -67,7 +61,7 @@ class DevicePool:
     parts: Parts
     chance: Callable[[], float]
     _held: dict[DeviceKey, _Held] = field(default_factory=dict)
-    _failures: dict[DeviceKey, _Failures] = field(default_factory=dict)
+    _failures: dict[DeviceKey, Failures] = field(default_factory=dict)
     _hint: asyncio.Event = field(default_factory=asyncio.Event)
     _next_look: float = 0.0
 
@@ -150,8 +144,17 @@ class DevicePool:
         if len(wanted) <= room:
             self._next_look = now + _LOOK_S
         for key in wanted[:room]:
-            asked = self.parts.now()
+            await self._take(key)
+
+    async def _take(self, key: DeviceKey) -> None:
+        """Take a device, unless somebody has it; one that is not to be had holds up no other."""
+        asked = self.parts.now()
+        try:
             lease = await self.leases.lease(key, self.owner, LEASE)
+        except Unavailable as error:
+            self.parts.watch.failed("take a device", error, key)
+            self._put_off(key, lived_s=0.0)
+        else:
             if lease is not None:
                 self._begin(lease, safe_until=asked + SAFE_S)
 
@@ -192,11 +195,10 @@ class DevicePool:
         self._hint.set()
 
     def _put_off(self, key: DeviceKey, *, lived_s: float) -> None:
-        """Wait longer each time before the device is taken again; half of it is chance."""
-        failures = self._failures.setdefault(key, _Failures())
-        failures.count = 1 if lived_s > _SETTLED_S else failures.count + 1
-        pause = min(2.0 ** (failures.count - 1), _PAUSE_S_MAX)
-        failures.until = self.parts.now() + pause * (0.5 + self.chance())
+        """Wait longer each time before the device is taken again."""
+        known = None if lived_s > _SETTLED_S else self._failures.get(key)
+        failures = self._failures[key] = known or Failures()
+        failures.add(now=self.parts.now(), chance=self.chance())
 
     async def _renew(self) -> None:
         """Keep all leases; a run whose lease was lost ends at once."""

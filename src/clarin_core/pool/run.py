@@ -50,8 +50,10 @@ class DeviceRun:
             self.stop()
         if call.wants_contacts and self._book is not None:
             self._book.is_wanted = True
-        for rounds in self._rounds:
-            rounds.stir()
+        due = call.has_errands, call.wants_contacts, call.has_files
+        for rounds, is_due in zip(self._rounds, due, strict=False):  # None before the session.
+            if is_due:
+                rounds.stir()
 
     async def work(self) -> None:
         """Hear and send until the session is over, or the device is not wanted any more.

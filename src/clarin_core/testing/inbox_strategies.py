@@ -135,6 +135,7 @@ def marks() -> SearchStrategy[Mark]:
         body=maybe(bodies()),
         edited_at=maybe(instants()),
         revoked_at=maybe(instants()),
+        is_from_me=st.booleans(),
         is_read=st.booleans(),
     )
 

@@ -3,6 +3,7 @@
 Some events are one transaction. Hearing them again, in any order, alone or with others, changes
 nothing more: a message is there or not (CH4), and whatever is said of one obeys rules that do
 not care about order (`domain.inbox`). So whoever delivers may repeat everything after a crash.
+What is said in groups is nobody's affair (CH2).
 """
 
 from collections import defaultdict
@@ -34,7 +35,7 @@ from clarin_core.domain.inbox_events import (
     MessageReceived,
     MessageSent,
 )
-from clarin_core.domain.jid import Identity
+from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.media import KEY_BYTES, Attachment, MediaDraft, new_key
 from clarin_core.domain.messages import Message
 from clarin_core.ports.small import Clock, Random
@@ -82,8 +83,9 @@ class InboxUseCases:
                 await self._store(tx, device, [msgspec.msgpack.decode(kept, type=Inbound)])
         return kept is not None
 
-    async def _store(self, tx: Transaction, device: Device, heard: Sequence[Inbound]) -> None:
+    async def _store(self, tx: Transaction, device: Device, told: Sequence[Inbound]) -> None:
         at = self.clock()
+        heard = [event for event in told if event.chat.identity.kind is not IdentityKind.GROUP]
         people = await People.meet(tx, _peers(heard), at=at)
         talk, opened = await _talk(tx, device, people, heard, at=at)
         await self._insert(tx, talk, heard)
@@ -92,7 +94,7 @@ class InboxUseCases:
         await _store_messages(tx, talk)
         contacts = await _know(people, device, talk, heard)
         await _store_chats(tx, talk, opened, contacts)
-        await store_replies(tx, talk, people, device)
+        await store_replies(tx, talk, people)
         await open_leads(tx, _first_words(talk, heard, contacts), at=at)
 
     async def _insert(self, tx: Transaction, talk: Talk, heard: Sequence[Inbound]) -> None:

@@ -87,9 +87,12 @@ class People:
         ids = {
             i: row.contact_id for i in identities if (row := self.rows.get(i)) and row.contact_id
         }
-        found = await self.tx.contacts.get_many(set(ids.values())) if ids else []
-        live = {contact.id: contact for contact in found if contact.deleted_at is None}
+        live = await self._live(set(ids.values()))
         return {i: live[contact_id] for i, contact_id in ids.items() if contact_id in live}
+
+    async def _live(self, ids: Collection[ContactId]) -> dict[ContactId, Contact]:
+        found = await self.tx.contacts.get_many(ids) if ids else []
+        return {contact.id: contact for contact in found if contact.deleted_at is None}
 
     async def _keep(self, owners: Mapping[Identity, ContactId]) -> None:
         """Note whose identities these are, linked ids of the same people included."""
@@ -135,7 +138,12 @@ class People:
     async def _one_contact(
         self, mine: ContactId | None, theirs: ContactId | None, phone: Identity
     ) -> ContactId | None:
-        """Return the contact of both; the older one stays when there are two (CT4)."""
+        """Return the contact of both; the older one stays when there are two (CT4).
+
+        One that was deleted is nobody's any more.
+        """
+        live = await self._live([one for one in (mine, theirs) if one is not None])
+        mine, theirs = (one if one in live else None for one in (mine, theirs))
         if mine is None or mine == theirs:
             return theirs
         theirs = theirs or await self._owner(phone, mine)

@@ -6,11 +6,8 @@ results where the poll is there, and once more when the poll comes later.
 
 from collections import defaultdict
 
-from clarin_core.domain.chats import Chat
-from clarin_core.domain.devices import Device
 from clarin_core.domain.inbox import Key, Talk
 from clarin_core.domain.inbox_events import PollVoted, ReactionChanged
-from clarin_core.domain.jid import Identity, IdentityKind
 from clarin_core.domain.replies import (
     PollCount,
     Reaction,
@@ -22,32 +19,26 @@ from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.inbox_people import People
 
 
-async def store_replies(tx: Transaction, talk: Talk, people: People, device: Device) -> None:
+async def store_replies(tx: Transaction, talk: Talk, people: People) -> None:
     """Keep the reactions and votes that count, and announce those that are news."""
     if talk.reactions and (reactions := await tx.messages.react(talk.reactions)):
-        senders = await _senders(tx, talk, people, device, reactions)
+        senders = await _senders(tx, talk, people, reactions)
         tx.emit(ReactionChanged(reactions=reactions, senders=senders))
     votes = await tx.messages.vote(talk.votes) if talk.votes else []
     await _tell_votes(tx, talk, votes)
 
 
 async def _senders(
-    tx: Transaction, talk: Talk, people: People, device: Device, reactions: list[Reaction]
+    tx: Transaction, talk: Talk, people: People, reactions: list[Reaction]
 ) -> list[Sender]:
-    chats = {chat.id: chat for chat in talk.chats.values()}
-    own = {one.sender for one in reactions if _is_own(one.sender, chats[one.chat_id], device)}
+    """Return who reacted; in a talk of two whoever is not the other is the account itself."""
+    others = {chat.id: identity for identity, chat in talk.chats.items()}
+    own = {one.sender for one in reactions if one.sender != others[one.chat_id]}
     names = await people.names({one.sender for one in reactions} - own)
     return [
         Sender(identity=sender, name=names.get(sender), is_from_me=sender in own)
         for sender in sorted({one.sender for one in reactions})
     ]
-
-
-def _is_own(sender: Identity, chat: Chat, device: Device) -> bool:
-    """Return whether the account itself spoke; in a talk of two that is who is not the other."""
-    if chat.identity.kind is IdentityKind.GROUP:
-        return sender.phone is not None and sender.phone == device.phone
-    return sender != chat.identity
 
 
 async def _tell_votes(tx: Transaction, talk: Talk, votes: list[Vote]) -> None:

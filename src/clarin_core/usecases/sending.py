@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clarin_core.domain.chats import Chat
 from clarin_core.domain.devices import Device, DeviceLease
@@ -25,7 +26,7 @@ from clarin_core.domain.inbox_events import (
 )
 from clarin_core.domain.jid import Identity
 from clarin_core.domain.media import Media
-from clarin_core.domain.messages import Message, MessageDraft, MessageStatus
+from clarin_core.domain.messages import Mark, Message, MessageDraft, MessageStatus
 from clarin_core.domain.outbox import OutboxItem, OutboxKind, may_repeat
 from clarin_core.domain.replies import Reaction, Sender
 from clarin_core.errors import NotFound
@@ -124,6 +125,10 @@ class SendingUseCases:
                     await _wait_again(tx, device, item, at=at)
                 else:
                     await _lose(tx, device, item, at=at)
+
+    async def take_back(self, lease: DeviceLease) -> None:
+        """Let wait what was begun and surely not done: its holder was not told that it began."""
+        await self.recover(lease, honours_ids=True)
 
     async def _end(self, lease: DeviceLease, item: OutboxItem, ending: "_Ending") -> None:
         async with holding(self.storage, lease) as (tx, device):
@@ -236,8 +241,9 @@ async def _message(tx: Transaction, item: OutboxItem) -> Message | None:
 async def _lose(tx: Transaction, device: Device, item: OutboxItem, *, at: datetime) -> None:
     policy = (await tx.views.account()).resend_unknown
     if may_repeat(item, policy, is_campaign=False):
-        item.repeat(at)
-        await _wait_again(tx, device, item, at=at)
+        again = replace(item)  # The item stays as it is for whoever has to ask once more.
+        again.repeat(at)
+        await _wait_again(tx, device, again, at=at)
     else:
         await _finish(tx, device, item, _ending(MessageStatus.UNKNOWN, _NOBODY_KNOWS), at=at)
 
@@ -253,23 +259,37 @@ async def _wait_again(tx: Transaction, device: Device, item: OutboxItem, *, at: 
 
 
 async def _settle(matter: _Matter, sent: SentAs) -> None:
-    """Give a message its name at WhatsApp, and what was said of that name before.
-
-    An echo may have taken it for another one that said the same: that one is its own again.
-    """
+    """Give a message its name at WhatsApp, and what was said of that name before."""
     tx, message, at = matter.tx, matter.message, matter.at
     key = message.chat_id, sent.wa_message_id
     if message.wa_message_id not in (None, sent.wa_message_id):
         await _give_back(matter)
-    if message.wa_message_id is None and await tx.messages.by_wa([key]):
-        message.rise(MessageStatus.SENT, at=at)  # Its echo was taken for another one, and stays.
+    taken = None
+    if message.wa_message_id is None:
+        taken = (await tx.messages.by_wa([key])).get(key)
+    mark = (await tx.messages.take_marks([key])).get(key)
+    if taken is not None and taken.actor is not None:
+        mark, taken = await _take_from(matter, taken), None
+    if taken is not None:
+        message.rise(MessageStatus.SENT, at=at)  # Its echo said something else, and stays.
     else:
         message.settle(sent.wa_message_id, sent.at, at=at)
-    if mark := (await tx.messages.take_marks([key])).get(key):
+    if mark:
         mark.bring_in(message, at=at)
     await matter.store()
     file = next(iter(await files_of(tx, [message])), None)
     tx.emit(MessageSent(message=message, file=file))
+
+
+async def _take_from(matter: _Matter, other: Message) -> Mark:
+    """Leave another one of ours in doubt again, for which the echo of this one was taken.
+
+    Return what was said of it, which was said of this one.
+    """
+    mark = other.mark
+    other.disown(MessageStatus.UNKNOWN, at=matter.at)
+    await save_status(matter.tx, matter.chat, other)
+    return mark
 
 
 async def _give_back(matter: _Matter) -> None:
