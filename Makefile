@@ -29,10 +29,10 @@ demo: $(VENV)/.run  ## show an inbox that lives: a shop with a simulated WhatsAp
 	@exec $(BIN)/clarin demo $(ARGS)
 
 test: lint  ## run the checks and all tests
-	@$(BIN)/pytest -q -n auto --maxprocesses 4 $(ARGS)
+	@$(BIN)/pytest -q -n 4 $(ARGS)
 
 test-long: $(VENV)/.dev  ## run the tests that take minutes
-	@$(BIN)/pytest -q -m long -n 2 $(ARGS)
+	@$(BIN)/pytest -q -m long -n 4 $(ARGS)
 
 lint: $(VENV)/.dev  ## run the checks of style, types and import rules
 	@$(BIN)/ruff check -q
