@@ -38,7 +38,7 @@ class CrmError(Unavailable):
 
     def __init__(self, retry_after_s: int | None = None) -> None:
         wait = self.after_s if retry_after_s is None else retry_after_s
-        super().__init__("the CRM", self.reason, retry_after_s=wait)
+        super().__init__("the mirrored CRM", self.reason, retry_after_s=wait)
 
 
 class CrmUnreachable(CrmError):
