@@ -7,10 +7,13 @@ from collections import Counter
 _REAL = {
     "tests.adapters.test_embedded_postgres": 15,
     "tests.adapters.test_embedded_valkey": 15,
+    "tests.adapters.test_kommo_crm": 20,
+    "tests.adapters.test_media_s3": 12,
     "tests.adapters.test_postgres_imports": 5,
     "tests.adapters.test_postgres_migrations": 4,
     "tests.adapters.test_postgres_schema": 4,
     "tests.adapters.test_postgres_storage": 300,
+    "tests.adapters.test_redis_budget": 10,
     "tests.adapters.test_redis_cache": 10,
     "tests.adapters.test_redis_limiter": 20,
     "tests.adapters.test_redis_publisher": 10,
@@ -22,6 +25,7 @@ _REAL = {
     "tests.entrypoints.test_serve": 5,
     "tests.reads.test_races": 8,
     "tests.scale.test_degraded": 4,
+    "tests.scale.test_kommo": 1,
     "tests.scale.test_nodes": 5,
 }
 
