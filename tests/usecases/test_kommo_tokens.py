@@ -21,16 +21,9 @@ FIRST = OAuthTokens(
 )
 
 
-class Exchange:
-    """Gives a second pair, and remembers what it was asked with."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def __call__(self, used: OAuthTokens) -> OAuthTokens:
-        self.asked.append(used.refresh_token)
-        await asyncio.sleep(0)
-        return replace(used, access_token="access-2", refresh_token="refresh-2")
+async def exchange(used: OAuthTokens) -> OAuthTokens:
+    await asyncio.sleep(0)
+    return replace(used, access_token="access-2", refresh_token="refresh-2")
 
 
 async def kept(room: Mirroring) -> CrmCredentials:
@@ -41,20 +34,74 @@ async def kept(room: Mirroring) -> CrmCredentials:
 
 async def process(room: Mirroring) -> StoredTokens:
     """Put the first pair, and return what keeps it."""
-    credentials = KommoCredentials(
-        subdomain="acme", **{name: getattr(FIRST, name) for name in FIRST.__struct_fields__}
-    )
-    await room.kommo.put_credentials(room.ana, credentials)
+    await room.kommo.put_credentials(room.ana, entered(FIRST))
     return StoredTokens(room.tenant.storage, room.kommo.box, room.tenant.id)
 
 
-def test_two_that_renew_at_once_renew_once_and_keep_it() -> None:
+def entered(pair: OAuthTokens) -> KommoCredentials:
+    return KommoCredentials(
+        subdomain="acme", **{name: getattr(pair, name) for name in pair.__struct_fields__}
+    )
+
+
+def test_a_new_pair_is_kept_and_found() -> None:
     async def story(room: Mirroring) -> None:
-        tokens, exchange = await process(room), Exchange()
-        pairs = await asyncio.gather(*(tokens.renew(FIRST, exchange) for _ in range(2)))
-        assert exchange.asked == ["refresh-1"]
-        assert [one.access_token for one in pairs] == ["access-2"] * 2
-        assert await kept(room) == pairs[0]
+        tokens = await process(room)
+        fresh = await tokens.renew(FIRST, exchange)
+        assert fresh.access_token == "access-2"
+        assert await kept(room) == fresh
+
+        async def never(_: OAuthTokens) -> OAuthTokens:
+            raise AssertionError("somebody was faster")
+
+        assert await tokens.renew(FIRST, never) == fresh
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [entered(replace(FIRST, access_token="theirs")), KommoCredentials(subdomain="acme", token="x")],
+    ids=["a pair", "a token that lasts"],
+)
+def test_what_somebody_enters_meanwhile_stays(other: KommoCredentials) -> None:
+    """Nor does anybody wait for Kommo who enters it."""
+
+    async def story(room: Mirroring) -> None:
+        tokens = await process(room)
+
+        async def slowly(used: OAuthTokens) -> OAuthTokens:
+            await room.kommo.put_credentials(room.ana, other)
+            return await exchange(used)
+
+        await tokens.renew(FIRST, slowly)
+        found = await kept(room)
+        assert found != FIRST
+        assert getattr(found, "access_token", None) != "access-2"
+
+    tell(story)
+
+
+def test_who_is_cut_off_while_renewing_keeps_the_new_pair() -> None:
+    """The old one is spent; a pass that fails, or a service that stops, must not lose both."""
+
+    async def story(room: Mirroring) -> None:
+        tokens, asked = await process(room), asyncio.Event()
+
+        async def slowly(used: OAuthTokens) -> OAuthTokens:
+            asked.set()
+            for _ in range(9):
+                await asyncio.sleep(0)
+            return await exchange(used)
+
+        renewing = asyncio.create_task(tokens.renew(FIRST, slowly))
+        await asked.wait()
+        renewing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await renewing
+        found = await kept(room)
+        assert isinstance(found, OAuthTokens)
+        assert found.refresh_token == "refresh-2"
 
     tell(story)
 

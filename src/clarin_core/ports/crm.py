@@ -134,9 +134,11 @@ class TokenKeeper(Protocol):
     async def renew(self, used: OAuthTokens, exchange: RenewTokens) -> OAuthTokens:
         """Return tokens that are not `used`.
 
-        Locks the tokens that are kept. Are they others than `used`, somebody was faster: returns
-        them. Else gives them to `exchange`, and has stored what comes back before it returns it:
-        the old pair is spent by then. Errors of `exchange` change nothing and pass.
+        Are those that are kept others than `used`, somebody was faster: returns them. Else gives
+        them to `exchange`, and has stored what comes back before it returns it: the old pair is
+        spent by then, so that it comes to its end though the caller is cancelled. Nothing is locked
+        meanwhile: who calls sees to it that nobody else does. Errors of `exchange` change nothing
+        and pass.
         """
         ...
 

@@ -5,6 +5,7 @@ together, so that a kill at any moment costs at most what was not stored. The ne
 elsewhere, begins where the last one ended.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from msgspec import json
 from clarin_core.domain.events import KommoAdvanced
 from clarin_core.domain.ids import AccountId
 from clarin_core.domain.kommo import KommoFault, KommoLease, KommoLink, Trouble, progress_of
+from clarin_core.errors import Unavailable
 from clarin_core.ports.crm import (
     Crm,
     CrmBlocked,
@@ -34,6 +36,7 @@ from clarin_core.ports.crm import (
 )
 from clarin_core.ports.small import Clock, SealBroken, SecretBox
 from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.mirror.backfill import BackfillRun
 from clarin_core.usecases.mirror.follow import (
     follow,
@@ -175,21 +178,49 @@ def fault_of(error: CrmError, *, at: datetime) -> KommoFault:
 
 @dataclass(frozen=True, slots=True)
 class StoredTokens(TokenKeeper):
-    """The OAuth tokens of one account's connection, sealed in the storage."""
+    """The OAuth tokens of one account's connection, sealed in the storage.
+
+    Only whoever has the mirror's lease renews them. No row is locked while Kommo is asked: that
+    may take longer than anybody waits for a lock, and a transaction that was ended for it would
+    lose the new pair.
+    """
 
     storage: Storage
     box: SecretBox
     account_id: AccountId
 
     async def renew(self, used: OAuthTokens, exchange: RenewTokens) -> OAuthTokens:
-        """Return tokens that are not `used`: another process's, or those of `exchange`."""
+        """Return tokens that are not `used`: newer ones that are kept, or those of `exchange`."""
         async with self.storage.begin(self.account_id) as tx:
-            kept = read_credentials(self.box, self.account_id, await tx.kommo.sealed())
-            if isinstance(kept, OAuthTokens) and kept.access_token != used.access_token:
-                return kept
-            fresh = await exchange(kept if isinstance(kept, OAuthTokens) else used)
-            await tx.kommo.reseal(seal_credentials(self.box, self.account_id, fresh))
+            kept = await self._kept(tx)
+        if isinstance(kept, OAuthTokens) and kept.access_token != used.access_token:
+            return kept
+        renewing = asyncio.ensure_future(self._exchange(used, exchange))
+        try:
+            return await asyncio.shield(renewing)
+        except asyncio.CancelledError:
+            await asyncio.wait([renewing])
+            raise
+
+    async def _exchange(self, used: OAuthTokens, exchange: RenewTokens) -> OAuthTokens:
+        fresh = await exchange(used)
+        try:
+            return await self._store(used, fresh)
+        except Unavailable:
+            return await self._store(used, fresh)
+
+    async def _store(self, used: OAuthTokens, fresh: OAuthTokens) -> OAuthTokens:
+        """Keep the new pair, unless somebody entered other credentials meanwhile."""
+        async with self.storage.begin(self.account_id) as tx:
+            kept = await self._kept(tx)
+            if isinstance(kept, OAuthTokens):
+                if kept.access_token != used.access_token:
+                    return kept
+                await tx.kommo.reseal(seal_credentials(self.box, self.account_id, fresh))
         return fresh
+
+    async def _kept(self, tx: Transaction) -> CrmCredentials:
+        return read_credentials(self.box, self.account_id, await tx.kommo.sealed())
 
 
 @dataclass(frozen=True, slots=True)
