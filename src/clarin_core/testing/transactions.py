@@ -9,9 +9,11 @@ from clarin_core.domain.devices import Device, NewDevice
 from clarin_core.domain.events import (
     Event,
     EventAction,
+    EventQuery,
     LeadCreated,
     LeadUpdated,
     PipelineChanged,
+    TagCreated,
 )
 from clarin_core.domain.ids import LeadId, UserId
 from clarin_core.domain.inbox_events import QuickReplyCreated
@@ -216,6 +218,20 @@ class TransactionLaws(Contract):
         assert set(self.publisher.announced(account.id)) == {3, 4}
 
     @law(needs=Capability.ANNOUNCING)
+    async def test_what_a_hint_brings_along_is_what_the_log_has(self, account: Tenant) -> None:
+        """R3: whoever takes it need not read, and misses nothing; a hint may bring nothing."""
+        events: list[Event] = [
+            LeadCreated(leads=[]),
+            TagCreated(tags=await account.add_tags("vip")),
+        ]
+        await account.emit(*events)
+        page = await account.views.events(EventQuery())
+        for hint in self.publisher.news(account.id):
+            if brought := hint.appended:
+                assert brought.epoch == page.position.epoch
+                assert brought.read() == page.data[-brought.count :]
+
+    @law(needs=Capability.ANNOUNCING)
     async def test_what_was_rolled_back_is_not_announced(self, account: Tenant) -> None:
         """R6: nobody is woken for nothing."""
         async with doomed(account.begin()) as tx:
@@ -267,7 +283,7 @@ async def populate(account: Tenant) -> Belongings:
 async def write_everything(tx: Transaction, old: Belongings) -> list[Event]:
     """Use every store of a transaction on what `populate` made; return the events."""
     await _write_people(tx, old)
-    await _write_tags(tx, old)
+    tag = await _write_tags(tx, old)
     await _write_inbox(tx, old)
     reply = await _write_quick_replies(tx, old)
     await _write_devices(tx, old)
@@ -281,6 +297,7 @@ async def write_everything(tx: Transaction, old: Belongings) -> list[Event]:
     events: list[Event] = [
         PipelineChanged(action=EventAction.CREATED, pipeline=pipeline),
         QuickReplyCreated(quick_reply=reply),
+        TagCreated(tags=[tag]),
     ]
     tx.emit(*events)
     return events
@@ -303,12 +320,13 @@ async def _write_people(tx: Transaction, old: Belongings) -> None:
     await tx.contacts.save([contact])
 
 
-async def _write_tags(tx: Transaction, old: Belongings) -> None:
+async def _write_tags(tx: Transaction, old: Belongings) -> Tag:
     vip, cold = old.tags
     await tx.tags.remove(cold.id)
     await tx.tags.unlink(TagTarget.LEAD, links_of([old.lead.id], [vip]))
     new = await tx.tags.add(NewTag(name="nuevo"), origin=TagOrigin.LOCAL, at=LATER)
     await tx.tags.link(TagTarget.LEAD, links_of([old.lead.id], [new]), origin=TagOrigin.LOCAL)
+    return new
 
 
 async def _write_inbox(tx: Transaction, old: Belongings) -> None:
