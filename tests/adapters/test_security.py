@@ -136,6 +136,31 @@ def test_a_token_of_a_clock_that_runs_ahead_counts_for_30_seconds(claim: str) ->
         ISSUER.read(ahead, at=NOON - timedelta(seconds=1))
 
 
+def test_a_token_is_verified_once_and_its_end_is_looked_at_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    issuer = JwtIssuer(KEY, life=LIFE)
+    token = issuer.issue(CLAIMS)
+    assert issuer.read(token, at=NOON) == CLAIMS
+    monkeypatch.setattr(jwt.PyJWS, "decode_complete", lambda *_, **__: pytest.fail("again"))
+    assert issuer.read(token, at=NOON) == CLAIMS
+    with pytest.raises(Unauthorized, match="expired"):
+        issuer.read(token, at=NOON + LIFE)
+    assert issuer.tokens_known == 0
+
+
+def test_no_more_than_so_many_tokens_are_remembered_and_no_forged_one() -> None:
+    issuer = JwtIssuer(KEY, life=LIFE, known_max=2)
+    tokens = [signed(but(ver=version)) for version in range(3)]
+    assert [issuer.read(token, at=NOON).token_version for token in tokens] == [0, 1, 2]
+    assert issuer.tokens_known == 2
+    assert issuer.read(tokens[0], at=NOON).token_version == 0
+    for forged in FORGERIES.values():
+        with pytest.raises(Unauthorized):
+            issuer.read(forged, at=NOON)
+    assert issuer.tokens_known == 2
+
+
 def test_a_short_secret_is_refused() -> None:
     """R27: no service signs with a secret that can be guessed."""
     with pytest.raises(ValueError, match="32 bytes"):

@@ -14,14 +14,16 @@ from clarin_core.reads.freshness import Changes, Knowledge
 from clarin_core.testing.tenants import Tenant, settle
 from clarin_memory import MemoryPublisher, MemoryStorage
 from support.races import fail, now
+from support.restless import Numbers
 
 Story = Callable[[Tenant, Knowledge, Feed], Awaitable[None]]
 
 
-def tell(story: Story) -> None:
+def tell(story: Story, *, of_another_process: bool = False) -> None:
     async def told() -> None:
         publisher = MemoryPublisher()
-        storage = MemoryStorage(clock=now, publisher=publisher)
+        writer = Numbers(publisher) if of_another_process else publisher
+        storage = MemoryStorage(clock=now, publisher=writer)
         async with Feed(storage, publisher, fail) as feed:
             tenant = await settle(storage)
             await story(tenant, Knowledge(feed, tenant.id, Changes()), feed)
@@ -63,6 +65,18 @@ def test_only_what_was_changed_is_stale() -> None:
         while not known.allows(other):
             await asyncio.sleep(0)
         assert not known.allows(one)
+
+    tell(story, of_another_process=True)
+
+
+def test_what_this_process_changed_casts_no_doubt_on_the_rest() -> None:
+    """R10: it is known as soon as it is committed, and nothing is read for it."""
+
+    async def story(tenant: Tenant, known: Knowledge, feed: Feed) -> None:
+        one, other = await kept(known, "tag:1"), await kept(known, "tag:2")
+        await tenant.emit(gone(1), gone(3))
+        assert not known.allows(one)
+        assert known.allows(other)
 
     tell(story)
 

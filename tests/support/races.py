@@ -202,7 +202,7 @@ class Process:
         if dies:
             return []
         self.answered = number
-        return told
+        return [News(hint.account_id, hint.seq) for hint in told if isinstance(hint, News)]
 
     async def look(self, latest: int) -> None:
         """Look at the log, after which nothing older than now is read here."""

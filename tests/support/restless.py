@@ -19,8 +19,21 @@ from support.serving import now
 Habit = Literal["tells", "loses", "repeats", "hurries"]
 
 
+class Numbers(MemoryPublisher):
+    """Hands on what another process would hear: numbers, and nothing of what was appended."""
+
+    def __init__(self, to: MemoryPublisher) -> None:
+        super().__init__()
+        self._to = to
+
+    def announce(self, hint: Hint) -> None:
+        self._to.announce(hint._replace(appended=None) if isinstance(hint, News) else hint)
+
+
 class RestlessStorage(MemoryStorage):
     """Memory that answers late, as a database does: a read is old news when it arrives.
+
+    Its hints are numbers, so that there is something to be read.
 
     `turns` says how many turns of the loop each answer takes, and a `gates` entry that is
     cleared holds the answers of its kind. `is_down` makes the log fail, `end` cuts it off
@@ -28,7 +41,7 @@ class RestlessStorage(MemoryStorage):
     """
 
     def __init__(self, publisher: MemoryPublisher, turns: Iterable[int] = (0,)) -> None:
-        super().__init__(clock=now, publisher=publisher)
+        super().__init__(clock=now, publisher=Numbers(publisher))
         self.is_down = False
         self.end: int | None = None
         self.epoch: str | None = None
@@ -99,6 +112,7 @@ class MoodyPublisher(MemoryPublisher):
         habit = next(self._habits)
         if habit == "loses" or not isinstance(hint, News):
             return
-        super().announce(hint._replace(seq=hint.seq + 3) if habit == "hurries" else hint)
+        early = News(hint.account_id, hint.seq + 3)
+        super().announce(early if habit == "hurries" else hint)
         if habit == "repeats":
             super().announce(hint)

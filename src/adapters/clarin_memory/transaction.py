@@ -4,10 +4,10 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 
 from clarin_core.domain.actor import Origin
-from clarin_core.domain.events import Event
+from clarin_core.domain.events import Event, EventQuery, Recorded
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import NotFound
-from clarin_core.ports.event_publisher import News, UserChanged
+from clarin_core.ports.event_publisher import Appended, News, UserChanged
 from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_memory.accounts import MemoryAccountStore, check_slug
@@ -63,11 +63,19 @@ class MemoryTransaction(Transaction):
         """Append events to the account's log, as they are now, when the transaction commits."""
         self._bodies += map(encoded, events)
 
-    def commit(self, *, at: datetime, origin: Origin) -> int | None:
-        """Make it count; return the number of the last event, None without events."""
+    def commit(self, *, at: datetime, origin: Origin) -> News | None:
+        """Make it count; return what is to be announced, None without events."""
         merge(self.tables)
-        self._space.log.append(self._bodies, at=at, origin=origin)
-        return self._space.log.seq if self._bodies else None
+        log, count = self._space.log, len(self._bodies)
+        log.append(self._bodies, at=at, origin=origin)
+        seq, epoch = log.seq, log.position.epoch
+        if not count:
+            return None
+
+        def read() -> list[Recorded]:
+            return log.read(EventQuery(after=seq - count, limit=count)).data
+
+        return News(self._scope.account_id, seq, Appended(epoch, count, read))
 
 
 class Work:
@@ -107,9 +115,8 @@ class Work:
         users |= {session.user_id for session in self.shared.sessions.changes()}
         merge(self.shared)
         parts = sorted(self._entered.items())
-        seqs = [(key, part.commit(at=at, origin=self._origin)) for key, part in parts]
-        news = [News(key, seq) for key, seq in seqs if seq is not None]
-        return [*news, *map(UserChanged, sorted(users))]
+        news = [part.commit(at=at, origin=self._origin) for _, part in parts]
+        return [*filter(None, news), *map(UserChanged, sorted(users))]
 
     def _space(self, account_id: AccountId) -> Space:
         space = self.shared.spaces.peek(account_id)

@@ -1,6 +1,7 @@
 """One account's log."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,7 +16,9 @@ from clarin_core.domain.events import (
     Position,
     Recorded,
 )
+from clarin_core.domain.ids import AccountId
 from clarin_core.errors import NotFound, TooOld
+from clarin_core.ports.event_publisher import Appended, News
 from clarin_postgres.connection import Row
 from clarin_postgres.reader import Reader
 
@@ -29,14 +32,14 @@ APPEND = """-- events.append
     with counted as (
         update account_stream s set last_seq = s.last_seq + cardinality($2::text[])
         where s.account_id = $1
-        returning s.last_seq
+        returning s.last_seq, s.epoch
     ),
     appended as (
         insert into event_log (account_id, seq, at, name, payload, origin)
         select $1, counted.last_seq - cardinality($2::text[]) + e.place, $4, e.name, e.payload, $5
         from counted, unnest($2::text[], $3::bytea[]) with ordinality as e(name, payload, place)
     )
-    select counted.last_seq from counted"""
+    select counted.last_seq, counted.epoch from counted"""
 
 POSITION = "s.epoch, s.last_seq, s.trimmed_to"
 _POSITION = f"""-- events.position
@@ -76,6 +79,23 @@ def encoded_origin(origin: Origin) -> bytes:
 def columns_of(events: Sequence[Encoded]) -> tuple[list[str], list[bytes]]:
     """Return the names and the payloads."""
     return [event.name for event in events], [event.payload for event in events]
+
+
+def news_of(
+    row: Row, account_id: AccountId, events: Sequence[Encoded], origin: bytes, at: datetime
+) -> News:
+    """Return the hint of what `APPEND` returned, which counts as soon as it is committed."""
+    seq: int = row["last_seq"]
+    epoch: UUID = row["epoch"]
+
+    def read() -> list[Recorded]:
+        first, by = seq - len(events) + 1, _read_origin(origin)
+        return [
+            Recorded(seq=number, at=at, origin=by, event=_read_event(event.payload))
+            for number, event in enumerate(events, first)
+        ]
+
+    return News(account_id, seq, Appended(epoch.hex, len(events), read))
 
 
 def position_of(row: Row) -> Position:

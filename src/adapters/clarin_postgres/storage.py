@@ -213,18 +213,25 @@ class PostgresStorage(Storage):
     @asynccontextmanager
     async def _working(self, pool: Pool, origin: Origin, begin: str) -> AsyncIterator[Work]:
         hints: list[News | UserChanged] = []
+        is_committed = False
         try:
             async with pool.line() as line, line.transaction(begin):
                 work = Work(line)
                 yield work
                 hints = await work.append(origin, at=self._clock())
+            is_committed = True
         finally:  # If the commit was not answered, the log may have grown all the same.
             for hint in hints:
-                self._tell(hint)
+                self._tell(hint if is_committed else _doubtful(hint))
 
     def _tell(self, hint: News | UserChanged) -> None:
         if self._publisher is not None:
             self._publisher.announce(hint)
+
+
+def _doubtful(hint: News | UserChanged) -> News | UserChanged:
+    """Return a hint that says nothing of what may not be: whoever hears it has to look."""
+    return hint._replace(appended=None) if isinstance(hint, News) else hint
 
 
 def storage_from_url(

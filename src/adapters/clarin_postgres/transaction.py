@@ -14,7 +14,7 @@ from clarin_postgres.chats import PostgresChatStore
 from clarin_postgres.connection import Line
 from clarin_postgres.contacts import PostgresContactStore
 from clarin_postgres.devices import PostgresDeviceStore
-from clarin_postgres.events import APPEND, Encoded, columns_of, encoded, encoded_origin
+from clarin_postgres.events import APPEND, Encoded, columns_of, encoded, encoded_origin, news_of
 from clarin_postgres.idempotency import PostgresIdempotencyStore
 from clarin_postgres.imports import PostgresImportStore
 from clarin_postgres.kommo import PostgresKommoStore
@@ -65,14 +65,14 @@ class PostgresTransaction(Transaction):
         """Append events to the account's log, as they are now, when the transaction commits."""
         self._emitted += map(encoded, events)
 
-    async def append(self, origin: bytes, *, at: datetime) -> int | None:
-        """Write the log; return the number of the last event, None without events."""
+    async def append(self, origin: bytes, *, at: datetime) -> News | None:
+        """Write the log; return what there will be to announce, None without events."""
         if not self._emitted:
             return None
         row = await self._scope.first(APPEND, *columns_of(self._emitted), at, origin)
         if row is None:
             raise NotFound("account", self._scope.account_id)
-        return int(row["last_seq"])
+        return news_of(row, self._scope.account_id, self._emitted, origin, at)
 
 
 class Work:
@@ -108,9 +108,8 @@ class Work:
         """Write the logs, last of all; return what is to be announced after the commit."""
         kept = encoded_origin(origin)
         parts = sorted(self._entered.items())
-        seqs = [(account_id, await part.append(kept, at=at)) for account_id, part in parts]
-        news = [News(account_id, seq) for account_id, seq in seqs if seq is not None]
-        return [*news, *map(UserChanged, sorted(self.changed_users))]
+        news = [await part.append(kept, at=at) for _, part in parts]
+        return [*filter(None, news), *map(UserChanged, sorted(self.changed_users))]
 
     async def _turn(self, account_id: AccountId) -> None:
         if await self.line.first(_ENTER, account_id) is None:

@@ -42,6 +42,7 @@ from clarin_core.domain.inbox_events import (
 from clarin_core.domain.leads import LeadView
 
 ACCOUNT = "account"
+LEADS = "leads"
 TAGS = "tags"
 PIPELINES = "pipelines"
 QUICK_REPLIES = "quick"
@@ -85,6 +86,11 @@ def names_in_lead(lead: LeadView) -> tuple[str, ...]:
     return (f"lead:{lead.id}", *found, *_named("tag", lead.tag_ids))
 
 
+def names_in_leads(leads: Iterable[LeadView]) -> tuple[str, ...]:
+    """Return what a page of leads is made of: those on it, and which ones there are."""
+    return (LEADS, *dict.fromkeys(name for lead in leads for name in names_in_lead(lead)))
+
+
 def member_name(user_id: UserId) -> str:
     """Return the name of a user's place in an account."""
     return f"member:{user_id}"
@@ -93,12 +99,22 @@ def member_name(user_id: UserId) -> str:
 def names_changed(event: Event) -> Iterable[str]:
     """Return the names of all that an event changed."""
     match event:
-        case LeadCreated() | LeadUpdated() | LeadMoved() | LeadDeleted():
+        case LeadCreated() | LeadDeleted():
+            return (LEADS, *_named("lead", (lead.id for lead in event.leads)))
+        case LeadRestored():
+            return (LEADS, f"lead:{event.lead.id}")
+        case LeadUpdated() | LeadMoved():
             return _named("lead", (lead.id for lead in event.leads))
-        case LeadAssigned() | LeadRestored():
+        case LeadAssigned():
             return (f"lead:{event.lead.id}",)
         case LeadTagged() | LeadUntagged():
             return _named("lead", (link.target_id for link in event.links))
+        case _:
+            return _people_changed(event)
+
+
+def _people_changed(event: Event) -> Iterable[str]:
+    match event:
         case ContactCreated() | ContactUpdated() | ContactDeleted():
             return _named("contact", (contact.id for contact in event.contacts))
         case ContactMerged():

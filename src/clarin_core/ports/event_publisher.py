@@ -5,16 +5,31 @@ What passes, such as that somebody types, goes the same way and is in no log: `A
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from clarin_core.domain.events import Recorded
 from clarin_core.domain.ids import AccountId, UserId
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The last `count` events of a log, as they were committed; `read` costs no question."""
+
+    epoch: str
+    count: int
+    read: Callable[[], list[Recorded]]
+
+
 class News(NamedTuple):
-    """The account's log reached `seq`."""
+    """The account's log reached `seq`.
+
+    The process that wrote may say what was `appended`, once it was told that it is committed.
+    """
 
     account_id: AccountId
     seq: int
+    appended: Appended | None = None
 
 
 class UserChanged(NamedTuple):

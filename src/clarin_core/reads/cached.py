@@ -1,9 +1,11 @@
 """Reads that are kept: a storage in front of a storage, which nobody has to know of.
 
-What is read often and changes rarely is kept as bytes: leads by id, lists of pipelines, of tags
-and of quick replies, and whether a sign-in still counts. `freshness` says when a kept read counts,
-`flights` that many readers of one thing cost one read. Caches are asked in order, the nearest
-first; what is found in one is put into those before it.
+What is read often and changes rarely is kept as bytes: leads by id, pages of all leads with their
+total, lists of pipelines, of tags and of quick replies, and whether a sign-in still counts. A page
+of leads outlives changes of leads that are not on it, as long as those cannot bring them onto it:
+so one that filters or sorts by what may change is not kept. `freshness` says when a kept read
+counts, `flights` that many readers of one thing cost one read. Caches are asked in order, the
+nearest first; what is found in one is put into those before it.
 """
 
 from collections import OrderedDict
@@ -19,6 +21,7 @@ from msgspec import UNSET
 from clarin_core.domain.accounts import Standing
 from clarin_core.domain.cache import (
     ACCOUNT,
+    LEADS,
     PIPELINES,
     QUICK_REPLIES,
     TAGS,
@@ -27,9 +30,11 @@ from clarin_core.domain.cache import (
     lead_key,
     member_name,
     names_in_lead,
+    names_in_leads,
 )
+from clarin_core.domain.command import Command
 from clarin_core.domain.ids import AccountId, LeadId, SessionId, UserId
-from clarin_core.domain.leads import LeadView
+from clarin_core.domain.leads import LeadQuery, LeadSort, LeadView
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.quick_replies import QuickReply, QuickReplyQuery
@@ -49,6 +54,7 @@ _DIGEST_BYTES = 8
 
 _encode = msgspec.json.Encoder().encode
 _lead = msgspec.json.Decoder(LeadView).decode
+_leads = msgspec.json.Decoder(Page[LeadView]).decode
 _pipelines = msgspec.json.Decoder(Page[Pipeline]).decode
 _tags = msgspec.json.Decoder(Page[Tag]).decode
 _quick_replies = msgspec.json.Decoder(Page[QuickReply]).decode
@@ -63,7 +69,7 @@ def shapes_of(*types: object) -> str:
     return _digest(msgspec.json.schema_components(types))
 
 
-SHAPES = shapes_of(Entry, LeadView, Page[Pipeline], Page[Tag], Page[QuickReply])
+SHAPES = shapes_of(Entry, LeadView, Page[LeadView], Page[Pipeline], Page[Tag], Page[QuickReply])
 """Names the shapes of all that is kept: versions with other ones shall not share a cache."""
 
 T = TypeVar("T")
@@ -236,6 +242,18 @@ class CachedViews(_Rest[Views]):
 
         return await self._through.read(lead_key(self._account_id, lead_id), _lead, load)
 
+    async def leads(self, query: LeadQuery) -> Page[LeadView]:
+        """Return a page of leads; kept unless it depends on what may change of others."""
+        plain = LeadQuery(page=query.page, limit=query.limit, after=query.after, sort=query.sort)
+        if query != plain or query.sort is LeadSort.UPDATED:
+            return await self._inner.leads(query)
+
+        async def load() -> Read:
+            page = await self._inner.leads(query)
+            return names_in_leads(page.data), _encode(page)
+
+        return await self._through.read(self._key(LEADS, query), _leads, load)
+
     async def pipelines(self, query: PageQuery) -> Page[Pipeline]:
         """Return pipelines with their stages by position and id."""
 
@@ -264,7 +282,7 @@ class CachedViews(_Rest[Views]):
 
         return await self._through.read(self._key(QUICK_REPLIES, query), _quick_replies, load)
 
-    def _key(self, kind: str, query: PageQuery) -> CacheKey:
+    def _key(self, kind: str, query: Command) -> CacheKey:
         if query == type(query)():
             return CacheKey(self._account_id, kind)
         return CacheKey(self._account_id, kind, _digest(query))

@@ -5,7 +5,7 @@ its log is a *hint*: the publisher's word that the account has news, or the poll
 the position of all streams in one statement. Hints may be lost, doubled or early. The read
 decides: events after the cursor, in order, until the log has no more; a hint that comes during a
 read is not answered by it. One read at a time per stream, whatever the number of hints and
-listeners.
+listeners. What this process has appended itself, right behind the cursor, need not be read.
 
 A log that has another epoch (a restored backup), lost its end (a failover) or was trimmed beyond
 the cursor begins a new *history*. Whatever awaited the log meanwhile compares the history
@@ -81,6 +81,19 @@ class Stream:
         self._heard = max(self._heard, seq)
         self._hints += 1
 
+    def learn(self, news: News) -> None:
+        """Take a hint, and tell what it brings along unless something before that is missing.
+
+        Numbers have no gaps and are given in the order of commits, so what follows the cursor
+        is all that there is up to there.
+        """
+        self.hear(news.seq)
+        brought = news.appended
+        if brought is None or brought.epoch != self.epoch or brought.count > PAGE:
+            return
+        if news.seq - brought.count == self.cursor:
+            self._tell(brought.read())
+
     def meet(self, position: Position, *, asked_at: int) -> None:
         """Compare with the log's position, asked for when the cursor was `asked_at`.
 
@@ -106,9 +119,9 @@ class Stream:
                 events = await self.read(self.cursor)
                 if history != self.history:
                     continue
-                if events:
-                    self._tell(events)
-                elif hints == self._hints:
+                if new := [one for one in events if one.seq > self.cursor]:
+                    self._tell(new)  # Some may have been learned while the log was read.
+                elif not events and hints == self._hints:
                     self._heard = self.cursor  # The hint was early; the poll will see it.
                 await asyncio.sleep(0)
 
@@ -191,8 +204,14 @@ class Feed:
         if isinstance(hint, Missed):
             self._missed.set()
         elif isinstance(hint, News) and (stream := self._streams.get(hint.account_id)):
-            stream.hear(hint.seq)
+            self._learn(stream, hint)
             self._follow_if_behind(stream)
+
+    def _learn(self, stream: Stream, news: News) -> None:
+        try:
+            stream.learn(news)
+        except Exception as error:  # Whoever announces has committed, and must not hear of it.
+            self._failed(error, stream.account_id)
 
     def _follow_if_behind(self, stream: Stream) -> None:
         if stream.is_behind:

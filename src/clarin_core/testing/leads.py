@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
+from clarin_core.domain.events import LeadRestored
 from clarin_core.domain.ids import ContactId, KommoId, LeadId, UserId
 from clarin_core.domain.leads import Lead, LeadDraft, LeadQuery, LeadStatus, StageMove
 from clarin_core.domain.paging import PageQuery
@@ -85,6 +86,7 @@ class LeadLaws(Contract):
             deleted = await tx.leads.get(lead.id, deleted=True)
             deleted.restore(LATER)
             await tx.leads.save([deleted])
+            tx.emit(LeadRestored(lead=deleted))
         assert await account.lead_ids() == [lead.id]
         assert await account.lead_ids(deleted=True) == []
         assert (await account.views.lead(lead.id)).version == lead.version + 2

@@ -26,8 +26,12 @@ class RecordingPublisher(EventPublisher):
 
     def announced(self, account_id: AccountId) -> list[int]:
         """Return the numbers that were announced for an account."""
+        return [hint.seq for hint in self.news(account_id)]
+
+    def news(self, account_id: AccountId) -> list[News]:
+        """Return the hints that an account has news."""
         news = [hint for hint in self._hints if isinstance(hint, News)]
-        return [hint.seq for hint in news if hint.account_id == account_id]
+        return [hint for hint in news if hint.account_id == account_id]
 
     def times_changed(self, user_id: UserId) -> int:
         """Return how often a user was said to have changed."""

@@ -21,7 +21,7 @@ from clarin_core.domain.contacts import (
     DuplicateQuery,
 )
 from clarin_core.domain.devices import Device, DeviceKey, DeviceQuery, NewDevice
-from clarin_core.domain.events import Event, EventQuery, Recorded
+from clarin_core.domain.events import Event, EventQuery, LeadCreated, LeadDeleted, Recorded
 from clarin_core.domain.ids import AccountId, LeadId, StageId, UserId
 from clarin_core.domain.imports import ImportDraft, ImportJob, ImportKind, ImportQuery
 from clarin_core.domain.jid import Identity, IdentityKind
@@ -77,7 +77,9 @@ class Tenant:
     async def add_leads(self, *drafts: LeadDraft, at: datetime = NOON) -> list[Lead]:
         """Commit new leads."""
         async with self.begin() as tx:
-            return await tx.leads.add(drafts, at=at)
+            leads = await tx.leads.add(drafts, at=at)
+            tx.emit(LeadCreated(leads=leads))
+            return leads
 
     async def add_lead(
         self, name: str | None = "Luz", /, *, at: datetime = NOON, **fields: object
@@ -98,6 +100,7 @@ class Tenant:
             lead = await tx.leads.get(lead_id)
             lead.delete(at)
             await tx.leads.save([lead])
+            tx.emit(LeadDeleted(leads=[lead]))
 
     async def add_contacts(self, *drafts: ContactDraft, at: datetime = NOON) -> list[Contact]:
         """Commit a claim of contacts."""

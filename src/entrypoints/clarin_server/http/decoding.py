@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -118,12 +119,12 @@ def decode_body(request: Request, body: bytes, decoder: "msgspec.json.Decoder[T]
 def decode_query(request: Request, type_: type[T]) -> T:
     """Return the query as its type; lists are repeated or parted by commas."""
     given = _pairs(request.query_string)
-    fields = {field.name: field for field in msgspec.structs.fields(type_)}
+    parameters = _parameters(type_)
     values: dict[str, Any] = {}
     for name, texts in given.items():
-        if name not in fields:
+        if name not in parameters:
             raise Malformed(name[:64], "is not a parameter of this list")
-        values[name] = _value(name, texts, fields[name].type)
+        values[name] = _value(name, texts, takes_many=parameters[name])
     try:
         return msgspec.convert(values, type_, strict=False)
     except msgspec.ValidationError as error:
@@ -157,8 +158,14 @@ def _pairs(query: str) -> dict[str, list[str]]:
     return found
 
 
-def _value(name: str, texts: list[str], type_: object) -> object:
-    if _is_collection(type_):
+@cache  # To look at a type's hints takes longer than all the rest.
+def _parameters(type_: type[Struct]) -> dict[str, bool]:
+    """Return the names of a query's parameters, and whether each takes several values."""
+    return {field.name: _is_collection(field.type) for field in msgspec.structs.fields(type_)}
+
+
+def _value(name: str, texts: list[str], *, takes_many: bool) -> object:
+    if takes_many:
         return [part for text in texts for part in text.split(",")]
     if len(texts) > 1:
         raise Malformed(name, "is given more than once")
