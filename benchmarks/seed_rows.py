@@ -6,6 +6,13 @@ together. `size` is the temporary table of how much each account gets, `person` 
 those of names and texts. Chance is PostgreSQL's, with a seed.
 """
 
+# Nobody can guess how many rows chance makes; a nested loop over them would take hours.
+SESSION = """
+    set work_mem = '256MB';
+    set maintenance_work_mem = '512MB';
+    set enable_nestloop = off;
+    set enable_mergejoin = off"""
+
 TEMPORARY = """
     create temporary table size (
         account_id bigint primary key, contacts integer, leads integer, chats integer,

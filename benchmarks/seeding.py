@@ -34,6 +34,7 @@ from clarin_postgres import PostgresStorage, migrate
 from clarin_postgres.migrations import steps
 from clarin_security import Argon2Hasher
 
+FIRST_USER = "user-1"
 _STEP_S = 0.05
 _LOCK = 0x62656E6368  # "bench"
 _PHRASES, _WORDS_MIN, _WORDS_MAX = 2000, 2, 25
@@ -153,7 +154,7 @@ async def _fill(dsn: str, shape: Shape, say: Say) -> None:
     accounts = await _open_accounts(dsn, shape)
     connection: Connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute("set work_mem = '256MB'; set maintenance_work_mem = '512MB'")
+        await connection.execute(seed_rows.SESSION)
         await connection.execute(seed_rows.TEMPORARY)
         await _copy_what_chance_takes(connection, shape, accounts)
         await connection.execute("select setseed(0.7)")
@@ -181,13 +182,13 @@ async def _open_accounts(dsn: str, shape: Shape) -> list[AccountId]:
     return found
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def user_of(account_id: int) -> str:
     """Return who works in an account; the first one is above all of them, too."""
     return f"user-{account_id}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _user(account_id: int, *, is_above: bool) -> NewUser:
