@@ -19,11 +19,11 @@ from clarin_core.domain.paging import Page
 
 LIMIT = 50
 _WALK = LeadQuery(limit=LIMIT, after="")
-_HOT, _CHATS, _PHONES = 1000, 20_000, 2000
+_LEADS_MAX, _HOT, _CHATS, _PHONES = 500_000, 1000, 20_000, 2000
 
 _LEADS = """
     select l.account_id, l.id, (extract(epoch from l.created_at) * 1000000)::bigint as at
-    from leads l order by l.account_id, l.id"""
+    from leads l where random() < $1::float / (select greatest(1, count(*)) from leads)"""
 _CHATS_OF = "select h.account_id, h.id from chats h order by random() limit $1"
 _PHONES_OF = "select c.account_id, c.phone from contacts c order by random() limit $1"
 _TAGS = "select t.account_id, array_agg(t.id) as ids from tags t group by t.account_id"
@@ -54,7 +54,7 @@ async def known(dsn: str) -> Known:
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn)
     try:
         await connection.execute("select setseed(0.7)")
-        leads = [Lead(*row) for row in await connection.fetch(_LEADS)]
+        leads = [Lead(*row) for row in await connection.fetch(_LEADS, _LEADS_MAX)]
         return Known(
             leads=leads,
             hot=Random(7).sample(leads, min(_HOT, len(leads))),
@@ -70,7 +70,7 @@ async def signed_in(service: Service, found: Known) -> dict[int, str]:
     """Return a token of somebody in each account."""
     tokens = {}
     async with Caller(service.host, service.port) as caller:
-        for account in sorted({lead.account_id for lead in found.leads}):
+        for account in sorted(found.tags):
             who = {"username": user_of(account), "password": PASSWORD}
             tokens[account] = (await caller.ask("POST", "/api/auth/login", who))["token"]
     return tokens

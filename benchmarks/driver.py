@@ -22,7 +22,7 @@ from msgspec import Struct
 
 _LAST_S = 60.0  # So long the last answers may take.
 _SAMPLE_BYTES = 400
-_HEAD_END, _LENGTH = b"\r\n\r\n", b"ontent-length: "
+_HEAD_END, _LENGTH = b"\r\n\r\n", b"\r\ncontent-length:"
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Outcome(Struct, kw_only=True):
 class _Line(asyncio.Protocol):
     __slots__ = ("_crowd", "_due", "_head", "_missing", "_transport")
 
-    def __init__(self, crowd: "_Crowd") -> None:
+    def __init__(self, crowd: "Crowd") -> None:
         self._crowd = crowd
         self._due = 0.0
         self._head = b""
@@ -83,7 +83,9 @@ class _Line(asyncio.Protocol):
             self._missing -= len(data)
         elif not self._begin(self._head + data if self._head else data):
             return
-        if self._missing <= 0:
+        if self._missing < 0:
+            raise ValueError("an answer is longer than it says")  # Which ends the connection.
+        if not self._missing:
             self._crowd.hear(self, self._due)
 
     def _begin(self, data: bytes) -> bool:
@@ -92,9 +94,9 @@ class _Line(asyncio.Protocol):
         self._head = data if end < 0 else b""
         if end < 0:
             return False
-        at = data.find(_LENGTH, 0, end)
-        length = int(data[at + len(_LENGTH) : data.index(b"\r\n", at)]) if at > 0 else 0
-        self._missing = end + len(_HEAD_END) + length - len(data)
+        _, _, length = data[:end].lower().partition(_LENGTH)
+        body = int(length.partition(b"\r\n")[0] or 0)
+        self._missing = end + len(_HEAD_END) + body - len(data)
         if data[9] != ord("2"):
             self._crowd.refuse(data)
         return True
@@ -104,8 +106,8 @@ class _Line(asyncio.Protocol):
             self._transport.close()
 
 
-class _Crowd:
-    """All lines of a process."""
+class Crowd:
+    """All lines of a process, which do one task at a time."""
 
     def __init__(self) -> None:
         self._free: deque[_Line] = deque()
@@ -116,24 +118,28 @@ class _Crowd:
         self._sample = ""
         self._took = array("d")
         self._until = 0.0
-        self._is_open = self._is_closing = False
+        self._is_paced = self._has_more = self._is_closing = self._has_lost = False
         self._done: asyncio.Future[None] | None = None
 
     async def connect(self, address: Address) -> None:
+        """Open the lines."""
         loop = asyncio.get_running_loop()
         for _ in range(address.lines):
             _, line = await loop.create_connection(lambda: _Line(self), address.host, address.port)
             self._lines.append(line)
 
     async def run(self, task: Task) -> Outcome:
+        """Do a task; raises ConnectionError when the service closes a connection."""
+        if self._has_lost:
+            raise _lost()
         began = monotonic()
         self._requests, self._until = cycle(task.requests), began + task.seconds
         self._took, self._refused, self._sample = array("d"), Counter(), ""
         self._free, self._late = deque(self._lines), deque()
-        self._is_open = task.rate > 0
+        self._is_paced = self._has_more = task.rate > 0
         self._done = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(task.seconds + _LAST_S):
-            if self._is_open:
+            if self._is_paced:
                 await self._keep_pace(task.rate, began)
             else:
                 while self._free:
@@ -145,25 +151,30 @@ class _Crowd:
         )  # fmt: skip
 
     def hear(self, line: _Line, due: float) -> None:
+        """Note an answer, and ask the next thing if one is due."""
         now = monotonic()
         self._took.append(now - due)
         if self._late:
             line.ask(next(self._requests), self._late.popleft())
-        elif not self._is_open and now < self._until:
+        elif not self._is_paced and now < self._until:
             line.ask(next(self._requests), now)
         else:
             self._free.append(line)
-            self._end_if_idle(now)
+            self._end_if_idle()
 
     def refuse(self, answer: bytes) -> None:
+        """Note an answer that is no success."""
         self._refused[answer[9:12].decode()] += 1
         self._sample = self._sample or answer[:_SAMPLE_BYTES].decode(errors="replace")
 
     def lose(self) -> None:
-        if self._done is not None and not self._done.done() and not self._is_closing:
-            self._done.set_exception(ConnectionError("the service closed a connection"))
+        """Note that a connection ended; unless it was us, no figure counts."""
+        self._has_lost = not self._is_closing
+        if self._has_lost and self._done is not None and not self._done.done():
+            self._done.set_exception(_lost())
 
     def close(self) -> None:
+        """Close the lines."""
         self._is_closing = True
         for line in self._lines:
             line.close()
@@ -178,14 +189,18 @@ class _Crowd:
             else:
                 self._late.append(due)
             number += 1
-        self._is_open = False
-        self._end_if_idle(self._until)
+        self._has_more = False
+        self._end_if_idle()
 
-    def _end_if_idle(self, now: float) -> None:
+    def _end_if_idle(self) -> None:
         assert self._done is not None
-        is_over = not self._is_open and now >= self._until
-        if is_over and len(self._free) == len(self._lines) and not self._done.done():
+        is_idle = len(self._free) == len(self._lines) and not self._has_more
+        if is_idle and not self._done.done():
             self._done.set_result(None)
+
+
+def _lost() -> ConnectionError:
+    return ConnectionError("the service closed a connection")
 
 
 class Drivers:
@@ -235,7 +250,7 @@ def work(pipe: Connection, address: Address) -> None:
 
 
 async def _work(pipe: Connection, address: Address) -> None:
-    crowd = _Crowd()
+    crowd = Crowd()
     await crowd.connect(address)
     while (task := await asyncio.to_thread(_next, pipe)) is not None:
         pipe.send(await crowd.run(task))

@@ -36,6 +36,7 @@ from clarin_embedded import EmbeddedPostgres
 
 _FOLDER = Path("data/bench")
 _REQUESTS_MAX = 256  # As the service has it; more connections than that need more.
+_SETTINGS = {"CLARIN_MESSAGING": "off", "LOG_LEVEL": "error"}
 _SOCKETS, _HOUSES = 1000, 10
 
 main = typer.Typer(add_completion=False, help=__doc__)
@@ -129,13 +130,11 @@ class Bench:
     async def _serve(self, database: str, size: int, workers: int) -> None:
         self._say(f"measuring, {self._plan.shape.times(size).leads:,} leads, {workers} workers")
         most = max(_REQUESTS_MAX, *self._plan.connections)
+        settings = {"DATABASE_URL": database, "CLARIN_REQUESTS_MAX": str(most), **_SETTINGS}
         async with (
-            started(
-                workers=workers, port=0, DATABASE_URL=database, CLARIN_MESSAGING="off",
-                CLARIN_REQUESTS_MAX=str(most),
-            ) as service,
+            started(workers=workers, port=0, **settings) as service,
             gauge(service, self._dsn, database) as meter,
-        ):  # fmt: skip
+        ):
             course = Course(service, meter, await known(database), self._plan.pace)
             for connections in self._plan.connections:
                 run = self._plan.label(size, workers, connections)

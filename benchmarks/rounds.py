@@ -15,7 +15,7 @@ from benchmarks.sockets import Options as SocketOptions
 from benchmarks.sockets import fan_out, stage
 
 _INGEST_DEVICES, _INGEST_BATCH = 16, 10
-_DEAREST = 4
+_DEAREST, _OFTEN = 4, 0.05  # What is rarer is not due to the requests.
 
 Dearest = dict[str, list[tuple[Statement, float]]]
 """Each scenario's statements that take most, with how often each runs for a request."""
@@ -59,21 +59,25 @@ class Course:
     async def _measured(self, drivers: Drivers, name: str, asker: Asker) -> Figures:
         pace = self._pace
         warming = asker.some(name, max(1, pace.requests // 4))
-        _check(name, await drivers.run(Task(requests=warming, seconds=pace.warm_s)))
+        check(name, await drivers.run(Task(requests=warming, seconds=pace.warm_s)))
         task = Task(requests=asker.some(name, pace.requests), seconds=pace.seconds, rate=pace.rate)
         before = await self._gauge.begin()
         outcome = await drivers.run(task)
         after = await self._gauge.read()
-        _check(name, outcome)
+        check(name, outcome)
         count = len(outcome.times)
-        dearest = await self._gauge.dearest(_DEAREST)
-        self.dearest[name] = [(statement, statement.calls / count) for statement in dearest]
+        self.dearest[name] = [
+            (statement, statement.calls / count)
+            for statement in await self._gauge.dearest(_DEAREST)
+            if statement.calls / count > _OFTEN
+        ]
         return _figures(outcome, before, after) | {
             "service_mib": self._service.resident_bytes / 2**20
         }
 
 
-def _check(name: str, outcome: Outcome) -> None:
+def check(name: str, outcome: Outcome) -> None:
+    """Raise Refused unless all answers were successes."""
     if outcome.refused:
         raise Refused(f"{name}: {outcome.refused}, the first one was\n{outcome.sample}")
 
