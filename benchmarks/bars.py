@@ -36,6 +36,7 @@ def _legend(runs: list[str]) -> Iterator[str]:
 
 def _groups(bars: Bars, runs: list[str], height: int) -> Iterator[str]:
     found = [value for values in bars.values() for value in values.values() if value > 0]
+    found = found or [1.0]
     low, high = floor(log10(min(found))), ceil(log10(max(found)) + 1e-9)
     scale = (_WIDTH - _LEFT - _RIGHT) / max(1, high - low)
     for power in range(low, high + 1):

@@ -28,7 +28,7 @@ from benchmarks.calling import PASSWORD
 from benchmarks.costs import gauge
 from benchmarks.driver import drivers
 from benchmarks.figures import Figures, compare, load, show_rows
-from benchmarks.rounds import ALL, Course, Dearest, Pace, fanned_out, inbound
+from benchmarks.rounds import ALL, FIGURES, Course, Dearest, Pace, fanned_out, inbound
 from benchmarks.seeding import FIRST_USER, Shape, copied, seeded
 from benchmarks.serving import Service, started
 from benchmarks.sockets import allow_files
@@ -94,7 +94,8 @@ class Results(Struct):
         found: dict[str, dict[str, float]] = {}
         for run, rows in self.runs.items():
             for name, figures in rows.items():
-                found.setdefault(name, {})[run] = figures.get(figure, 0.0)
+                if figure in figures:
+                    found.setdefault(name, {})[run] = figures[figure]
         return found
 
     def statements(self) -> dict[str, Figures]:
@@ -177,7 +178,7 @@ _Profile = Annotated[bool, typer.Option("--profile", help="Show the statements t
 _Json = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
 _Against = Annotated[Path | None, typer.Option(help="Show ratios to the figures of this file.")]
 _Plot = Annotated[Path | None, typer.Option(help="Draw the figures to this SVG.")]
-_Figure = Annotated[str, typer.Option(help="What is drawn: per_s, ms_p50, ms_p95, service_us, …")]
+_Figure = Annotated[str, typer.Option(help="What is drawn, such as ms_p50.")]
 
 _SHAPE = Shape()
 
@@ -208,6 +209,8 @@ def run(
     wanted = only.split(",") if only else list(ALL)
     if unknown := set(wanted) - set(ALL):
         raise typer.BadParameter(f"knows no {', '.join(unknown)}", param_hint="only")
+    if figure not in FIGURES:
+        raise typer.BadParameter(f"is one of {', '.join(FIGURES)}", param_hint="figure")
     pace = Pace(
         scenarios=[name for name in SCENARIOS if name in wanted],
         seconds=seconds, warm_s=warm, rounds=rounds, rate=rate,

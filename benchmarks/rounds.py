@@ -140,3 +140,7 @@ async def fanned_out(
 
 
 ALL = (*SCENARIOS, "ingest", "sockets")
+FIGURES = (
+    "per_s", "ms_p50", "ms_p95", "ms_p99", "service_us", "postgres_us", "redis_us", "statements",
+    "service_mib",
+)  # fmt: skip

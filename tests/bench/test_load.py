@@ -11,7 +11,7 @@ from benchmarks.asking import SCENARIOS
 from benchmarks.bars import chart
 from benchmarks.figures import compare
 from benchmarks.load import Bench, Plan, Results, show
-from benchmarks.rounds import ALL, Pace
+from benchmarks.rounds import ALL, FIGURES, Pace
 from benchmarks.seeding import Shape
 from clarin_embedded import EmbeddedPostgres
 
@@ -29,6 +29,7 @@ def results(postgres: EmbeddedPostgres) -> Results:
 
 def test_every_scenario_has_figures(results: Results) -> None:
     rows = results.rows()
+    assert all(tuple(rows[name]) == FIGURES for name in SCENARIOS)
     assert rows.keys() == set(ALL)
     assert all(figures["per_s"] > 0 and figures["ms_p99"] > 0 for figures in rows.values())
     assert rows["leads_deep"]["statements"] == pytest.approx(1, abs=0.5)
