@@ -16,7 +16,7 @@ pip := $(PYTHON) -m pip --python $(BIN)/python install -q
 install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) 2>/dev/null || $(pip) $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test test-long lint bench-sockets bench-inbox bench-kommo lock clean
+.PHONY: help serve demo test test-long lint bench bench-sockets bench-inbox bench-kommo lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ lint: $(VENV)/.dev  ## run the checks of style, types and import rules
 	@$(BIN)/ruff format -q --check
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+
+bench: $(VENV)/.dev  ## measure the service on a large CRM: see docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 bench-sockets: $(VENV)/.dev  ## measure sockets: ARGS="fanout", "idle" or "storm"; see --help
 	@$(BIN)/python -m benchmarks.sockets $(or $(ARGS),fanout)

@@ -1,5 +1,6 @@
 """Figures of a run: shown, kept as JSON, and set against those of an earlier run."""
 
+import os
 from array import array
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 Figures = dict[str, float]
+
+_WIDTH = 140
 
 
 def percentile(values: "array[float]", part: float) -> float:
@@ -28,14 +31,15 @@ def show(title: str, figures: Figures) -> None:
 
 
 def show_rows(title: str, rows: dict[str, Figures]) -> None:
-    """Print a table with a line for each run; all have the same figures."""
+    """Print a table with a line for each run; what one does not have is left empty."""
     table = Table(title=title)
     table.add_column("run")
-    for name in next(iter(rows.values()), {}):
-        table.add_column(name.replace("_", " "), justify="right")
+    columns = dict.fromkeys(name for figures in rows.values() for name in figures)
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
     for name, figures in rows.items():
-        table.add_row(name, *map(_text, figures.values()))
-    Console().print(table)
+        table.add_row(name, *(_text(figures[c]) if c in figures else "" for c in columns))
+    _wide().print(table)
 
 
 def compare(figures: Figures, earlier: Path) -> None:
@@ -49,6 +53,17 @@ def compare(figures: Figures, earlier: Path) -> None:
             ratio = f"{value / known[name]:.2f}" if known[name] else ""
             table.add_row(name, _text(known[name]), _text(value), ratio)
     Console().print(table)
+
+
+def load() -> str:
+    """Return how busy the machine has been for a minute, without which no figure says much."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+
+
+def _wide() -> Console:
+    """Return a console that has room for many columns, even if nobody looks."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
 
 
 def _text(value: float) -> str:

@@ -11,7 +11,6 @@ it, `phone_to_commit` from what the other side says until it is stored. `cpu` is
 time, which includes the simulation's, `postgres` that of the server's processes.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ import msgspec
 import typer
 import uvloop
 
-from benchmarks.figures import Figures, compare, show, show_rows
+from benchmarks.figures import Figures, compare, load, show, show_rows
 from benchmarks.fleet import fleet
 from benchmarks.ingest import DEVICES, ingest
 
@@ -61,19 +60,14 @@ def run(
 
 def _ingest(seconds: float, devices: list[int]) -> Figures:
     rows = uvloop.run(ingest(seconds, devices))
-    show_rows(f"ingest, devices x events of a transaction, {_load()}", rows)
+    show_rows(f"ingest, devices x events of a transaction, {load()}", rows)
     return {f"{row}: {name}": value for row, kept in rows.items() for name, value in kept.items()}
 
 
 def _pool(seconds: float, devices: int, rate: float) -> Figures:
     figures = uvloop.run(fleet(seconds, devices, rate=rate))
-    show(f"pool, {rate:g}/s each way, {_load()}", figures)
+    show(f"pool, {rate:g}/s each way, {load()}", figures)
     return {f"pool: {name}": value for name, value in figures.items()}
-
-
-def _load() -> str:
-    """Return how busy the machine has been for a minute, without which no figure says much."""
-    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
 
 
 if __name__ == "__main__":

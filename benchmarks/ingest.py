@@ -57,17 +57,19 @@ class Talk:
         )  # fmt: skip
 
 
-async def ingest(seconds: float, devices: Sequence[int]) -> dict[str, Figures]:
+async def ingest(
+    seconds: float, devices: Sequence[int], *, batches: Sequence[int] = BATCHES, dsn: str = ""
+) -> dict[str, Figures]:
     """Receive in batches of each size over so many devices, for some time each."""
     found = dict[str, Figures]()
-    async with stored() as store:
+    async with stored(dsn=dsn) as store:
         for count in devices:
             houses = [await house(store.storage) for _ in range(min(ACCOUNTS, count))]
             leases = [await _leased(houses[at % len(houses)], at) for at in range(count)]
             talks = [Talk(at) for at in range(count)]
             for talk, lease in zip(talks, leases, strict=True):
                 await _inbox(store).receive(lease, talk.some(PEOPLE * 2))  # Chats are there before.
-            for batch in BATCHES:
+            for batch in batches:
                 name = f"{count} x {batch}"
                 found[name] = await _measured(store, leases, talks, batch=batch, seconds=seconds)
     return found
@@ -107,6 +109,7 @@ async def _measured(
         "statements_per_tx": ran / len(took),
         "tx_ms_p50": percentile(took, 50) * 1e3,
         "tx_ms_p95": percentile(took, 95) * 1e3,
+        "tx_ms_p99": percentile(took, 99) * 1e3,
         "cpu_us_per_message": (process_time() - cpu) / messages * 1e6,
         "postgres_us_per_message": (await store.postgres_cpu_s() - server_cpu) / messages * 1e6,
     }

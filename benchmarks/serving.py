@@ -22,13 +22,18 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Service(Struct, kw_only=True):
-    """A service that answers; `pids` are the processes that hold sockets, if they are known."""
+    """A service that answers; `pids` are the processes that hold sockets, if they are known.
+
+    `root` is the one that was started, the parent of all others, and `redis` its Redis.
+    """
 
     host: str
     port: int
     user: str
     password: str
     pids: list[int]
+    root: int = 0
+    redis: list[int] = []
 
     @property
     def resident_bytes(self) -> int:
@@ -46,6 +51,16 @@ def cpu_s_of(pids: Iterable[int]) -> float:
     return sum(_ticks(pid) for pid in pids) / _TICKS
 
 
+def tree_cpu_s(pid: int) -> float:
+    """Return the processor time of a process and its children, those that ended included."""
+    return (sum(map(_ticks, [pid, *_children_of(pid)])) + _ticks(pid, at=13)) / _TICKS
+
+
+def parent_of(pid: int) -> int:
+    """Return the process that started this one."""
+    return int(_stat(pid)[1])
+
+
 @asynccontextmanager
 async def started(*, workers: int, port: int, **settings: str) -> AsyncIterator[Service]:
     """Run `clarin serve` with its own PostgreSQL and Valkey while inside."""
@@ -61,7 +76,9 @@ async def started(*, workers: int, port: int, **settings: str) -> AsyncIterator[
         command = [sys.executable, "-m", "clarin_server", "serve", "--workers", str(workers)]
         process = subprocess.Popen(command, env=environment, start_new_session=True)
         try:
-            yield await _ready(process, int(environment["PORT"]), password, workers)
+            service = await _ready(process, int(environment["PORT"]), password, workers)
+            service.redis = _written_pids(Path(folder) / "data/valkey/server/server.pid")
+            yield service
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(_STOP_S)
@@ -84,12 +101,13 @@ async def _ready(
                 raise
             await asyncio.sleep(_STEP_S)
     pids = [process.pid] if workers == 1 else _workers_of(process.pid)
-    return Service(host="127.0.0.1", port=port, user="admin", password=password, pids=pids)
+    return Service(
+        host="127.0.0.1", port=port, user="admin", password=password, pids=pids, root=process.pid
+    )
 
 
 def _workers_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    lines = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    lines = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in _children_of(pid)}
     return [child for child, line in lines.items() if b"clarin_server.worker" in line]
 
 
@@ -105,6 +123,23 @@ def _status_kib(pid: int, name: str) -> int:
     return int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
-def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def _children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def _written_pids(path: Path) -> list[int]:
+    return [int(path.read_text())] if path.exists() else []
+
+
+def _ticks(pid: int, *, at: int = 11) -> int:
+    """Return user and system time of a process; those of its children that ended are at 13."""
+    try:
+        fields = _stat(pid)
+    except FileNotFoundError:
+        return 0  # It ended a moment ago.
+    return int(fields[at]) + int(fields[at + 1])
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -110,7 +110,8 @@ def _sum(parts: list[Heard]) -> Heard:
 
 
 @asynccontextmanager
-async def _stage(options: Options) -> AsyncIterator[Stage]:
+async def stage(options: Options) -> AsyncIterator[Stage]:
+    """Yield a service with houses, and clients that are not connected yet."""
     async with _service(options) as service:
         async with Caller(service.host, service.port) as caller:
             houses = await build_houses(
@@ -174,7 +175,7 @@ async def _open(stage: Stage, figures: Figures) -> None:
     figures["upgrades_failed"] = heard.failures
     if stage.service.pids:
         figures["cpu_us_per_upgrade"] = (stage.service.cpu_s - cpu) / heard.live * 1e6
-        await asyncio.sleep(_REST_S)
+        await asyncio.sleep(min(_REST_S, stage.options.seconds))
         after = stage.service.resident_bytes
         figures["service_mib_before"] = before / 2**20
         figures["service_mib_idle"] = after / 2**20
@@ -306,7 +307,7 @@ def run(
         rate=rate, seconds=seconds, workers=workers, clients=clients, writers=writers,
         tickets=tickets, port=port, url=url, user=user, password=password, pids=pid or [],
     )  # fmt: skip
-    _allow_files(options.sockets)
+    allow_files(options.sockets)
     figures = uvloop.run(_run(mode, options))
     show(f"{mode}, {options.sockets} sockets, {options.accounts} accounts", figures)
     if json:
@@ -316,11 +317,11 @@ def run(
 
 
 async def _run(mode: str, options: Options) -> Figures:
-    async with _stage(options) as stage:
-        return await _MODES[mode](stage)
+    async with stage(options) as ready:
+        return await _MODES[mode](ready)
 
 
-def _allow_files(sockets: int) -> None:
+def allow_files(sockets: int) -> None:
     """Let this process and its children have a file for each socket."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = sockets + _SPARE_FILES

@@ -1,8 +1,8 @@
 """A throwaway PostgreSQL with accounts and devices, and what its processes cost."""
 
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,16 +57,23 @@ class House(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def stored(publisher: EventPublisher | None = None) -> AsyncIterator[Store]:
-    """Open a storage in a PostgreSQL of its own, which writes to the disk as it should."""
+async def stored(publisher: EventPublisher | None = None, *, dsn: str = "") -> AsyncIterator[Store]:
+    """Open a storage: at an address, or in a PostgreSQL of its own, which writes to the disk."""
+    with ExitStack() as stack:
+        dsn = dsn or stack.enter_context(_throwaway()).dsn
+        await migrate(dsn)
+        above = await asyncpg.connect(dsn)
+        async with PostgresStorage(dsn, clock=now, publisher=publisher) as storage:
+            yield Store(storage, above)
+        await above.close()
+
+
+@contextmanager
+def _throwaway() -> Iterator[EmbeddedPostgres]:
     with tempfile.TemporaryDirectory(prefix="clarin-bench-") as folder:
         Path(folder).chmod(0o755)
         with EmbeddedPostgres(Path(folder) / "postgres") as server:
-            await migrate(server.dsn)
-            above = await asyncpg.connect(server.dsn)
-            async with PostgresStorage(server.dsn, clock=now, publisher=publisher) as storage:
-                yield Store(storage, above)
-            await above.close()
+            yield server
 
 
 async def house(storage: PostgresStorage) -> House:
