@@ -55,6 +55,14 @@ def compare(figures: Figures, earlier: Path) -> None:
     Console().print(table)
 
 
+def keep(figures: Figures, to: Path | None, *, against: Path | None) -> None:
+    """Write the figures to a file, and compare them with those of another, if either is given."""
+    if to:
+        to.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")
+    if against:
+        compare(figures, against)
+
+
 def load() -> str:
     """Return how busy the machine has been for a minute, without which no figure says much."""
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"

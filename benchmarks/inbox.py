@@ -14,11 +14,10 @@ time, which includes the simulation's, `postgres` that of the server's processes
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 import uvloop
 
-from benchmarks.figures import Figures, compare, load, show, show_rows
+from benchmarks.figures import Figures, keep, load, show, show_rows
 from benchmarks.fleet import fleet
 from benchmarks.ingest import DEVICES, ingest
 
@@ -52,10 +51,7 @@ def run(
         figures |= _ingest(seconds or _INGEST_S, [devices] if devices else list(DEVICES))
     if mode != "ingest":
         figures |= _pool(seconds or _POOL_S, devices or 200, rate)
-    if json:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")
-    if against:
-        compare(figures, against)
+    keep(figures, json, against=against)
 
 
 def _ingest(seconds: float, devices: list[int]) -> Figures:

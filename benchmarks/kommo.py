@@ -27,7 +27,7 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.calling import Caller
-from benchmarks.figures import Figures, compare, percentile, show
+from benchmarks.figures import Figures, keep, percentile, show
 from benchmarks.kommo_side import Asked, Ready, Size, answer
 from benchmarks.serving import Service, started
 
@@ -170,10 +170,7 @@ def run(
     size = Size(leads=leads, contacts=contacts, latency_s=latency)
     figures = uvloop.run(measure(size, changes))
     show(f"{leads} leads, {contacts} contacts, {latency} s a request", figures)
-    if json:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")
-    if against:
-        compare(figures, against)
+    keep(figures, json, against=against)
 
 
 if __name__ == "__main__":

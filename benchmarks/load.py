@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 import uvloop
 from msgspec import Struct
@@ -27,7 +26,7 @@ from benchmarks.bars import chart
 from benchmarks.calling import PASSWORD
 from benchmarks.costs import gauge
 from benchmarks.driver import drivers
-from benchmarks.figures import Figures, compare, load, show_rows
+from benchmarks.figures import Figures, keep, load, show_rows
 from benchmarks.rounds import ALL, FIGURES, Course, Dearest, Pace, fanned_out, inbound
 from benchmarks.seeding import FIRST_USER, Shape, copied, seeded
 from benchmarks.serving import Service, started
@@ -229,10 +228,7 @@ def run(
     allow_files(max(_SOCKETS, *plan.connections))
     results = _measured(plan)
     show(results, profile=profile)
-    if json:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(results.by_name())) + b"\n")
-    if against:
-        compare(results.by_name(), against)
+    keep(results.by_name(), json, against=against)
     if plot:
         plot.write_text(chart(f"{figure.replace('_', ' ')}, {load()}", results.bars(figure)))
 

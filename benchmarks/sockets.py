@@ -30,7 +30,7 @@ import uvloop
 from msgspec import Struct
 
 from benchmarks.calling import Caller, House, build_houses, callers, write
-from benchmarks.figures import Figures, compare, percentile, show
+from benchmarks.figures import Figures, keep, percentile, show
 from benchmarks.screens import Heard, Order, Plan, Seat, work
 from benchmarks.serving import Service, started
 
@@ -310,10 +310,7 @@ def run(
     allow_files(options.sockets)
     figures = uvloop.run(_run(mode, options))
     show(f"{mode}, {options.sockets} sockets, {options.accounts} accounts", figures)
-    if json:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures)) + b"\n")
-    if against:
-        compare(figures, against)
+    keep(figures, json, against=against)
 
 
 async def _run(mode: str, options: Options) -> Figures:

@@ -19,9 +19,8 @@ from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.inbox import inbox_of
 from clarin_core.testing.tenants import LATER, NOON, Tenant, settle
 from clarin_postgres import PostgresStorage
-from clarin_postgres.connection import Line, Row
 from support.catalogue import look
-from support.plans import Node, indexes, nodes, plan_of, touched
+from support.plans import Node, Sent, generic_plans, indexes, nodes, overheard, plan_of, touched
 
 CHATS, MESSAGES, ERRANDS, FILES = 20_000, 100_000, 5_000, 20_000
 FILL = (
@@ -232,32 +231,18 @@ def plans(scene: Scene, work: Work) -> list[Node]:
     """Return the plans of all that some work sends, each of them run."""
 
     async def explained() -> list[Node]:
-        sent = await statements(scene, work)
-        connection = await asyncpg.connect(scene.database)
-        try:
-            await connection.execute("set plan_cache_mode = force_generic_plan")
-            return [await plan_of(connection, text, arguments) for text, arguments in sent]
-        finally:
-            await connection.close()
+        return await generic_plans(scene.database, await statements(scene, work))
 
     return asyncio.run(explained())
 
 
-async def statements(scene: Scene, work: Work) -> list[tuple[str, tuple[object, ...]]]:
+async def statements(scene: Scene, work: Work) -> list[Sent]:
     """Return what some work sends, with its parameters."""
-    sent: list[tuple[str, tuple[object, ...]]] = []
-    fetch = Line.fetch
-
-    async def spied(self: Line, text: str, *arguments: object, **options: Any) -> list[Row]:
-        sent.append((text, arguments))
-        return await fetch(self, text, *arguments, **options)
-
     async with (
         PostgresStorage(scene.database, clock=lambda: NOON) as storage,
         storage.begin(scene.account_id) as tx,
     ):
         account = Tenant(storage, scene.account_id, await tx.pipelines.default())
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Line, "fetch", spied)
+        with overheard() as sent:
             await work(account, tx, scene)
     return sent

@@ -6,7 +6,6 @@ plan for any parameters, and what it touched is counted.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import asyncpg
 import pytest
@@ -19,9 +18,8 @@ from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.mirrors import add_link
 from clarin_core.testing.tenants import NOON, settle
 from clarin_postgres import PostgresStorage
-from clarin_postgres.connection import Line, Row
 from support.catalogue import look
-from support.plans import Node, indexes, nodes, plan_of, touched
+from support.plans import Node, generic_plans, indexes, nodes, overheard, plan_of, touched
 
 ROWS, PAGE = 20_000, 250
 FILL = (
@@ -121,24 +119,11 @@ def test_a_scan_of_a_large_mirror_is_seen(mirror: tuple[str, AccountId, KommoLin
 async def planned(mirror: tuple[str, AccountId, KommoLink], work: Work) -> Node:
     """Return the plan of the one statement that some work sends."""
     database, account_id, _ = mirror
-    sent: list[tuple[str, tuple[object, ...]]] = []
-    fetch = Line.fetch
-
-    async def spied(self: Line, text: str, *arguments: object, **options: Any) -> list[Row]:
-        sent.append((text, arguments))
-        return await fetch(self, text, *arguments, **options)
-
     async with (
         PostgresStorage(database, clock=lambda: NOON) as storage,
         storage.begin(account_id) as tx,
     ):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Line, "fetch", spied)
+        with overheard() as sent:
             await work(tx)
-    ((text, arguments),) = sent
-    connection = await asyncpg.connect(database)
-    try:
-        await connection.execute("set plan_cache_mode = force_generic_plan")
-        return await plan_of(connection, text, arguments)
-    finally:
-        await connection.close()
+    (plan,) = await generic_plans(database, sent)
+    return plan

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,6 +17,7 @@ from clarin_core.domain.events import Event, KommoAdvanced
 from clarin_core.domain.ids import KommoId, UserId
 from clarin_core.domain.kommo import KommoCredentials, KommoLease, KommoLink
 from clarin_core.domain.leads import LeadQuery, LeadStatus, LeadView
+from clarin_core.domain.paging import Page
 from clarin_core.domain.pipelines import StageKind
 from clarin_core.domain.remote import PAGE_MAX, RemoteContact, RemoteKind, RemoteLead
 from clarin_core.domain.tags import TagOrigin, TagTarget, tag_key
@@ -35,6 +36,8 @@ LONG = timedelta(hours=12)
 TURN_S = 5
 TOKEN = "un-token"
 ALL = 200
+
+T = TypeVar("T")
 
 
 class Turned(Protocol):
@@ -130,20 +133,12 @@ class Mirroring:
         return [one.event for one in log if not isinstance(one.event, KommoAdvanced)]
 
     async def leads(self) -> list[LeadView]:
-        found: list[LeadView] = []
-        cursor: Any = ""
-        while isinstance(cursor, str):
-            page = await self.tenant.views.leads(LeadQuery(after=cursor, limit=ALL))
-            found, cursor = found + page.data, page.next
-        return found
+        read = self.tenant.views.leads
+        return await _to_the_end(lambda after: read(LeadQuery(after=after, limit=ALL)))
 
     async def contacts(self) -> list[ContactView]:
-        found: list[ContactView] = []
-        cursor: Any = ""
-        while isinstance(cursor, str):
-            page = await self.tenant.views.contacts(ContactQuery(after=cursor, limit=ALL))
-            found, cursor = found + page.data, page.next
-        return found
+        read = self.tenant.views.contacts
+        return await _to_the_end(lambda after: read(ContactQuery(after=after, limit=ALL)))
 
     async def lead(self, kommo_id: KommoId) -> LeadView:
         """Return the mirror of a lead."""
@@ -258,6 +253,15 @@ async def beside(
         yield room
     finally:
         await room.close()
+
+
+async def _to_the_end(read: Callable[[str], Awaitable[Page[T]]]) -> list[T]:
+    found: list[T] = []
+    cursor: Any = ""
+    while isinstance(cursor, str):
+        page = await read(cursor)
+        found, cursor = found + page.data, page.next
+    return found
 
 
 @asynccontextmanager

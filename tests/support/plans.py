@@ -1,12 +1,18 @@
 """Plans of PostgreSQL, as trees of nodes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
+import pytest
+
+from clarin_postgres.connection import Line, Row
 
 Node = dict[str, Any]
+Sent = tuple[str, tuple[object, ...]]
+"""A statement with its parameters."""
 
 
 def nodes(node: Node) -> Iterator[Node]:
@@ -42,3 +48,28 @@ async def plan_of(
     await transaction.rollback()
     (tree,) = json.loads(answer)
     return dict(tree["Plan"])
+
+
+@contextmanager
+def overheard() -> Iterator[list[Sent]]:
+    """Give what is sent to PostgreSQL while inside."""
+    sent: list[Sent] = []
+    fetch = Line.fetch
+
+    async def spied(self: Line, text: str, *arguments: object, **options: Any) -> list[Row]:
+        sent.append((text, arguments))
+        return await fetch(self, text, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Line, "fetch", spied)
+        yield sent
+
+
+async def generic_plans(database: str, sent: Sequence[Sent]) -> list[Node]:
+    """Return the plans of statements, for any parameters; each of them was run, and undone."""
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute("set plan_cache_mode = force_generic_plan")
+        return [await plan_of(connection, text, arguments) for text, arguments in sent]
+    finally:
+        await connection.close()

@@ -47,13 +47,13 @@ from clarin_server.clock import now
 from clarin_server.log import log_failure, log_redis_failure
 from clarin_server.metrics import Metrics
 from clarin_server.plugins import connect_media, connect_storage
+from clarin_server.process import process_name
 from clarin_server.services import Services
 from clarin_server.settings import KOMMO_PACE, KOMMO_SLOW, PASSWORDS_WAITING_MAX, Settings
 from clarin_server.whatsapp import (
     SWITCHED_OFF,
     DeviceWatch,
     new_message_name,
-    process_name,
     real_messaging,
     simulated_messaging,
 )

@@ -6,9 +6,7 @@ Whoever loses the lease stops, and could not write any more anyway.
 """
 
 import asyncio
-import os
 import random
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +20,9 @@ from clarin_core.domain.kommo import KommoLease, Trouble
 from clarin_core.errors import ClarinError
 from clarin_core.ports.small import SealBroken
 from clarin_core.usecases.mirror.mirror import KeysChanged, KommoMirror
+from clarin_security import system_random
 from clarin_server.metrics import Metrics
+from clarin_server.process import process_name
 from clarin_server.services import Services
 
 PASS_EVERY_S = 5.0
@@ -150,8 +150,7 @@ async def keeping_mirrors(
     services: Services, metrics: Metrics, *, only: AccountId | None = None
 ) -> AsyncIterator[Mirrors]:
     """Keep mirrors while inside; on the way out they are given up, so that others go on at once."""
-    owner = f"{socket.gethostname()[:60]}-{os.getpid()}"
-    mirrors = Mirrors(services, metrics, owner, only=only)
+    mirrors = Mirrors(services, metrics, process_name(system_random), only=only)
     try:
         yield mirrors
     finally:

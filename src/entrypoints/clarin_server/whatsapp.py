@@ -2,8 +2,6 @@
 
 import asyncio
 import importlib.util
-import os
-import platform
 from ctypes.util import find_library
 from pathlib import Path
 
@@ -48,11 +46,6 @@ def simulated_messaging(clock: Clock, random: Random) -> TownMessaging:
     """Return a town that is another one in each run: no message of an earlier one comes again."""
     seed = int.from_bytes(random(_SEED_BYTES))
     return TownMessaging(Town(seed, clock=clock, sleep=asyncio.sleep))
-
-
-def process_name(random: Random) -> str:
-    """Return what no other process is called that runs devices."""
-    return f"{platform.node()[:60]}-{os.getpid()}-{random(4).hex()}"
 
 
 def new_message_name() -> str:

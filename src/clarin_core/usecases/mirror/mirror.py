@@ -155,10 +155,14 @@ class KommoMirror:
 
     async def _fail(self, fault: KommoFault) -> None:
         async with self.keeper.writing() as pages:
-            if pages.link.fail(fault):
-                self.keeper.tell(pages)
-            await pages.tx.kommo.save(pages.link)
+            await _note_fault(pages.tx, pages.link, fault, at=pages.at)
         self.keeper.watch(f"failed {fault.trouble.value}", 1)
+
+
+async def _note_fault(tx: Transaction, link: KommoLink, fault: KommoFault, *, at: datetime) -> None:
+    if link.fail(fault):
+        tx.emit(KommoAdvanced(progress=progress_of(link, at)))
+    await tx.kommo.save(link)
 
 
 class FiltersIgnored(CrmRefused):
@@ -263,10 +267,7 @@ class KommoMirrors:
         again = at + _SEAL_AGAIN
         fault = KommoFault(trouble=Trouble.UNAUTHORIZED, text=str(error), since=at, retry_at=again)
         async with self.storage.begin(lease.account_id) as tx:
-            link = await tx.kommo.hold(lease.token)
-            if link.fail(fault):
-                tx.emit(KommoAdvanced(progress=progress_of(link, at)))
-            await tx.kommo.save(link)
+            await _note_fault(tx, await tx.kommo.hold(lease.token), fault, at=at)
 
     def _connection(
         self, link: KommoLink, credentials: CrmCredentials, account_id: AccountId
