@@ -74,17 +74,16 @@ class Once:
         """Return the answer of a request that came before; the claim is undone at once."""
         try:
             async with self.storage.begin(account_id) as tx:
-                if known := await tx.idempotency.claim(request, at=self.clock()):
-                    raise _Repeated(known)
-                raise _New
-        except _Repeated as repeated:
-            return repeated.answer
-        except _New:
-            return None
+                raise _Looked(await tx.idempotency.claim(request, at=self.clock()))
+        except _Looked as looked:
+            return looked.answer
 
 
-class _New(Exception):
-    """Ends the look for an answer that is not there."""
+class _Looked(Exception):
+    """Ends a look for an answer, with what was found."""
+
+    def __init__(self, answer: StoredAnswer | None) -> None:
+        self.answer = answer
 
 
 class _Repeated(Exception):
