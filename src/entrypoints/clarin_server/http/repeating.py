@@ -65,6 +65,5 @@ class Repeating:
         async def stored(storage: Storage) -> StoredAnswer:
             return to_store(await operation(storage), self.status)
 
-        told = await self.once.run(actor, named, stored, looks_first=looks_first)
-        answer, is_repeated = told
+        answer, is_repeated = await self.once.run(actor, named, stored, looks_first=looks_first)
         return answer_again(answer, request_id_of(request), is_repeated=is_repeated)
