@@ -71,7 +71,7 @@ class BlobStoreContract:
             content = pattern(LARGE)
             await blobs.put(OURS, KEY, given_in(*cut(content, 1_000_003)))
             pieces = [piece async for piece in blobs.read(OURS, KEY)]
-            assert b"".join(pieces) == content
+            assert first_difference(b"".join(pieces), content) is None
             assert max(map(len, pieces)) <= 1024 * 1024
             tail = blobs.read(OURS, KEY, start=LARGE - 9, stop=LARGE - 2)
             assert b"".join([piece async for piece in tail]) == content[-9:-2]
@@ -147,7 +147,7 @@ class BlobStoreContract:
                 if kept is None:
                     await expect_nothing(blobs, KEY)
                 else:
-                    assert await whole(blobs, KEY) == kept
+                    assert first_difference(await whole(blobs, KEY), kept) is None
 
         self.tell(story)
 
@@ -225,6 +225,14 @@ async def expect_nothing(blobs: BlobStore, key: str, account: AccountId = OURS) 
     for start in (0, 3):
         with pytest.raises(NotFound):
             await anext(aiter(blobs.read(account, key, start=start)))
+
+
+def first_difference(found: bytes, wanted: bytes) -> int | None:
+    """Return where two contents part; on CI, pytest takes hours to explain that of large ones."""
+    if found == wanted:
+        return None
+    pairs = enumerate(zip(found, wanted, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(found), len(wanted)))
 
 
 def pattern(size: int) -> bytes:
