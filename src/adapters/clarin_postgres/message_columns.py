@@ -64,12 +64,13 @@ ROW = ", ".join(f"m.{name}" for name in {**_DRAFT, **_LIFE})
 SHOWN_ROW = ", ".join(map(_hidden, {**_DRAFT, **_LIFE}))
 """The same, as people see them (CH10)."""
 
-SEEN = f"""{ROW}, case when m.sender_kind is not null
+_TOGETHER = ("sender_kind", "sender_value", "details")
+
+SEEN = f"""{", ".join(f"m.{name}" for name in {**_DRAFT, **_LIFE} if name not in _TOGETHER)},
+    case when m.sender_kind is not null
         then json_build_object('kind', m.sender_kind, 'value', m.sender_value) end as sender,
-    m.details -> 'quoted' as quoted, m.details -> 'location' as location,
-    m.details -> 'poll' as poll, coalesce(m.details -> 'cards', '[]') as cards,
-    coalesce(m.details -> 'edits', '[]') as edits"""
-"""What is read of such columns, with what the entity has in one field."""
+    {", ".join(f"m.details -> '{name}' as {name}" for name in _DETAILS)}"""
+"""What is read of such columns, with what the entity has in one field; NULL is for nothing."""
 
 MESSAGE = f"{SEEN}, m.raw"
 """All of a message."""

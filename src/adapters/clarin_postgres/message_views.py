@@ -16,29 +16,28 @@ from clarin_postgres.reader import Reader
 from clarin_postgres.search import text_pattern
 
 _NEWEST = Order(("sent_at", "id"), (datetime, int), descending=True)
-_SHOWN = f"""{SEEN}, a.reactions, p.results,
-    case when f.id is not null then {SHOWN_MEDIA} end as media"""
-_FILE = "left join media f on f.account_id = $1 and f.id = m.media_id"
-_REACTIONS = """left join lateral (
-        select coalesce(json_agg(json_build_object(
+_REACTIONS = """(
+        select json_agg(json_build_object(
             'chat_id', r.chat_id, 'wa_message_id', r.wa_message_id, 'emoji', r.emoji, 'at', r.at,
             'sender', json_build_object('kind', r.sender_kind, 'value', r.sender_value)
-        ) order by r.at, r.sender_kind, r.sender_value), '[]') as reactions
+        ) order by r.at, r.sender_kind, r.sender_value)
         from reactions r
         where r.account_id = $1 and r.chat_id = m.chat_id and r.wa_message_id = m.wa_message_id
             and r.emoji <> ''
-    ) a on true"""
-_RESULTS = """left join lateral (
-        select coalesce(json_agg(json_build_object('option', o.option, 'votes', (
+    )"""
+_RESULTS = """case when m.details -> 'poll' is not null then (
+        select json_agg(json_build_object('option', o.option, 'votes', (
             select count(v.voter_value) from poll_votes v
             where v.account_id = $1 and v.chat_id = m.chat_id
                 and v.wa_message_id = m.wa_message_id
                 and encode(sha256(convert_to(o.option, 'UTF8')), 'hex') = any(v.options)
-        )) order by o.place), '[]') as results
+        )) order by o.place)
         from json_array_elements_text(m.details -> 'poll' -> 'options')
             with ordinality as o(option, place)
-    ) p on true"""
-_JOINS = f"{_FILE} {_REACTIONS} {_RESULTS}"
+    ) end"""
+_SHOWN = f"""{SEEN}, {_REACTIONS} as reactions, {_RESULTS} as results,
+    case when f.id is not null then {SHOWN_MEDIA} end as media"""
+_JOINS = "left join media f on f.account_id = $1 and f.id = m.media_id"
 _LISTING = Listing("messages.page", "messages m", "m", cut=SHOWN_ROW, shown=_SHOWN, joins=_JOINS)
 _AFTER_CLEARED = """(m.sent_at, m.id) > (
     coalesce((

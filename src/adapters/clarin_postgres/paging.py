@@ -7,6 +7,7 @@ event and rows come from one statement, and so from one snapshot.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -118,13 +119,27 @@ def page_of(rows: list[Row], query: Paged, order: Order, account_id: int, kind: 
 
 
 def structs(rows: list[Row], kind: type[S]) -> list[S]:
-    """Return rows as structs, whose fields are named as the columns."""
-    return [msgspec.convert(dict(row), kind) for row in rows]
+    """Return rows as structs, whose fields are named as the columns; NULL is their default."""
+    names, needed = tuple(rows[0].keys()) if rows else (), _without_default(kind)
+    found = [
+        {
+            name: value
+            for name, value in zip(names, row, strict=True)
+            if value is not None or name in needed
+        }
+        for row in map(tuple, rows)
+    ]
+    return msgspec.convert(found, list[kind])  # type: ignore[valid-type]  # a type as a value
+
+
+@cache
+def _without_default(kind: type[Struct]) -> frozenset[str]:
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 def struct(row: Row, kind: type[S]) -> S:
     """Return a row as a struct."""
-    return msgspec.convert(dict(row), kind)
+    return structs([row], kind)[0]
 
 
 def _to_cursor(value: object) -> object:
