@@ -21,6 +21,7 @@ from clarin_server.http.app import create_app
 from clarin_server.http.serving import listen
 from clarin_server.jobs import working
 from clarin_server.listening import cannot_listen, check_address
+from clarin_server.process import settle_memory
 from clarin_server.progress import Progress
 from clarin_server.runtime import running
 from clarin_server.services import Services
@@ -67,6 +68,7 @@ async def _until_stopped(
     signals = StopSignals()
     try:
         async with part:
+            settle_memory()
             if after_s is not None:
                 asyncio.get_running_loop().call_later(after_s, signals.heed)
             await signals.wait()

@@ -25,6 +25,7 @@ from clarin_server.jobs import working
 from clarin_server.listening import share_address
 from clarin_server.log import set_up_logging
 from clarin_server.metrics import count_as_worker
+from clarin_server.process import settle_memory
 from clarin_server.runtime import running
 from clarin_server.settings import Settings, read_settings
 from clarin_server.signals import StopSignals
@@ -130,6 +131,7 @@ async def _at_work(hand_over: HandOver) -> AsyncIterator[None]:
             app = create_app(services, settings, container.metrics())
             listening = share_address(*hand_over.address)
             await stack.enter_async_context(listen_on(app, listening))
+        settle_memory()
         yield
 
 
