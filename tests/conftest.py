@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sanic import Sanic
 
 from clarin_embedded import EmbeddedPostgres, EmbeddedValkey
 from support.databases import drop_database, fresh_database, migrated_template
 
 _FOLDER = "CLARIN_TESTS_FOLDER"
+
+Sanic.test_mode = True  # It rewrites its own classes at a start, and only so can do it again.
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -24,7 +24,7 @@ async def opened(contract: type[StorageContract]) -> AsyncIterator[Storage]:
     publisher = MemoryPublisher()
     storage = MemoryStorage(clock=lambda: datetime.now(UTC), publisher=publisher)
     feed = Feed(storage, publisher, fail)
-    cached = CachedStorage(storage, feed, publisher, [MemoryCache(lambda: datetime.now(UTC))])
+    cached = CachedStorage(storage, feed, publisher, MemoryCache(lambda: datetime.now(UTC)))
     with publisher.heard_by(contract.publisher.announce):
         async with feed, cached as opened:
             yield opened

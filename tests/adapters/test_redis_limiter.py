@@ -62,6 +62,9 @@ class Nobody(Limiter):
     async def spend(self, key: str, rate: Rate) -> None:
         raise AssertionError("Redis did not answer")
 
+    def spend_now(self, key: str, rate: Rate) -> bool:
+        raise AssertionError("Redis did not answer")
+
 
 class CountingLink(RedisLink):
     """A link that knows how often Redis was asked."""

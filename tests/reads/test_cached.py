@@ -66,8 +66,9 @@ class Place:
         publisher = MemoryPublisher()
         self.storage._publisher = publisher
         feed = Feed(self.storage, publisher, fail)
-        caches = [self.near, self.far]
-        cached = CachedStorage(self.storage, feed, publisher, caches, watch=self.seen.append)
+        cached = CachedStorage(
+            self.storage, feed, publisher, self.near, [self.far], watch=self.seen.append
+        )
         await self._opened.enter_async_context(feed)
         return await self._opened.enter_async_context(cached)
 

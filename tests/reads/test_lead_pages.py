@@ -104,7 +104,7 @@ async def opened() -> AsyncIterator[Shop]:
     storage = MemoryStorage(clock=now, publisher=publisher)
     async with AsyncExitStack() as stack:
         feed = await stack.enter_async_context(Feed(storage, publisher, fail))
-        cached = CachedStorage(storage, feed, publisher, [MemoryCache(now)], watch=seen.append)
+        cached = CachedStorage(storage, feed, publisher, MemoryCache(now), watch=seen.append)
         kept = await stack.enter_async_context(cached)
         tenant = await settle(storage)
         actor = Actor(account_id=tenant.id, user_id=UserId(1), role=Role.ADMIN)

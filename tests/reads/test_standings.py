@@ -9,8 +9,9 @@ import pytest
 
 from clarin_core.domain.accounts import PasswordChange
 from clarin_core.errors import Unauthorized
-from clarin_core.reads.cached import STANDING_TTL, CachedStorage
+from clarin_core.reads.cached import CachedStorage
 from clarin_core.reads.feed import Feed
+from clarin_core.reads.standings import STANDING_TTL
 from clarin_core.usecases.sign_in import SignInUseCases
 from clarin_memory import MemoryCache, MemoryPublisher
 from support.gate import OTHER_PASSWORD, PASSWORD, Gate, gate
@@ -25,7 +26,7 @@ async def another_process(at: Gate) -> AsyncIterator[SignInUseCases]:
     publisher = MemoryPublisher()
     async with (
         Feed(at.storage, publisher, fail) as feed,
-        CachedStorage(at.storage, feed, publisher, [MemoryCache(at.clock)]) as storage,
+        CachedStorage(at.storage, feed, publisher, MemoryCache(at.clock)) as storage,
     ):
         yield replace(at.sign_in, storage=storage)
 

@@ -152,7 +152,7 @@ class Process:
         self._far = Far(far, past, self._stop)
         self._cached = CachedStorage(
             StoppingStorage(shared, self._stop),  # type: ignore[arg-type]  # it hands on the rest
-            self._feed, self._publisher, [MemoryCache(now), self._far],
+            self._feed, self._publisher, MemoryCache(now), [self._far],
         )  # fmt: skip
         self._reads: set[asyncio.Task[None]] = set()
         self._opened = AsyncExitStack()

@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import httpx
-from sanic import Sanic
 from websockets.asyncio.client import ClientConnection, connect
 
 from clarin_core import ContactUseCases, LeadUseCases, PipelineUseCases, TagUseCases
@@ -53,8 +52,6 @@ from clarin_server.services import Services
 from clarin_server.settings import Settings
 from support.shelf import Shelf
 from support.web import SmallWeb
-
-Sanic.test_mode = True  # It rewrites its own classes at a start, and only so can do it again.
 
 PASSWORD = "una clave larga"
 SECRET = b"a secret of the tests, long enough"
@@ -146,9 +143,9 @@ async def serving(
     publisher = publisher or MemoryPublisher()
     storage = storage or MemoryStorage(clock=clock, publisher=publisher)
     feed = Feed(storage, publisher, log_failure)
-    cached = CachedStorage(storage, feed, publisher, [MemoryCache(clock)])
-    async with Argon2Hasher(memory_kib=64, passes=1) as hasher, feed, cached as storage:
-        services = _services(storage, feed, publisher, clock, hasher, limiter)
+    cached = CachedStorage(storage, feed, publisher, MemoryCache(clock))
+    async with Argon2Hasher(memory_kib=64, passes=1) as hasher, feed, cached:
+        services = _services(cached, feed, publisher, clock, hasher, limiter)
         metrics = Metrics()
         app = create_app(services, Settings(**settings), metrics)
         async with (
@@ -156,7 +153,7 @@ async def serving(
             Client(base_url=f"http://{host}:{port}", timeout=20, verify=NO_TLS) as http,
         ):
             _SERVICES[http] = services
-            http.storage = storage
+            http.storage = services.storage
             people = await settle_people(services, hasher, http)
             yield House(http, services, metrics, app.ctx.hub, *people)
 
@@ -181,13 +178,14 @@ async def sign_in(http: httpx.AsyncClient, username: str, password: str = PASSWO
 
 
 def _services(
-    storage: Storage,
+    reads: CachedStorage,
     feed: Feed,
     publisher: EventPublisher,
     clock: Clock,
     hasher: Argon2Hasher,
     limiter: Limiter | None,
 ) -> Services:
+    storage = cast("Storage", reads)
     crm, box = Shelf(clock), AesGcmBox(SECRET, system_random)
     tokens = JwtIssuer(SECRET, life=ACCESS_LIFE)
     tries = limiter or MemoryLimiter(clock)
@@ -195,6 +193,7 @@ def _services(
     media = MediaUseCases(storage, clock, system_random, blobs, SmallWeb(), LINKS)
     return Services(
         storage=storage,
+        reads=reads,
         feed=feed,
         publisher=publisher,
         redis=None,

@@ -2,22 +2,24 @@
 
 from collections import OrderedDict
 from datetime import datetime, timedelta
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clarin_core.domain.cache import CacheKey, Entry
-from clarin_core.ports.cache import Cache
+from clarin_core.ports.cache import NearCache
 from clarin_core.ports.small import Clock
 
 _OVERHEAD_BYTES = 500  # What Python itself takes for an entry, its key and its names.
 
 
-class _Kept(NamedTuple):
+class _Kept(Struct, frozen=True, gc=False):
     entry: Entry
     size: int
     until: datetime
 
 
-class MemoryCache(Cache):
+class MemoryCache(NearCache):
     """Forgets what was not asked for longest, and everything after `ttl`."""
 
     def __init__(
@@ -46,6 +48,10 @@ class MemoryCache(Cache):
 
     async def get(self, key: CacheKey) -> Entry | None:
         """Return what is kept, None for a miss."""
+        return self.peek(key)
+
+    def peek(self, key: CacheKey) -> Entry | None:
+        """Return what is kept, None for a miss."""
         kept = self._kept.get(key)
         if kept is None:
             return None
@@ -66,6 +72,10 @@ class MemoryCache(Cache):
         self._bytes += size
         while len(self._kept) > self._entries_max or self._bytes > self._bytes_max:
             self._drop(next(iter(self._kept)))
+
+    def renew(self, key: CacheKey, entry: Entry) -> None:
+        """Keep another entry in place of the one that was peeked at, no longer than that one."""
+        self._kept[key] = replace(self._kept[key], entry=entry)
 
     def _drop(self, key: CacheKey) -> None:
         if kept := self._kept.pop(key, None):

@@ -6,6 +6,7 @@ from itertools import count
 from typing import NamedTuple
 
 from clarin_core.domain.limits import Rate, Tries, refusal
+from clarin_core.errors import RateLimited
 from clarin_core.ports.limiter import Limiter, Try
 from clarin_core.ports.small import Clock
 
@@ -61,6 +62,17 @@ class MemoryLimiter(Limiter):
 
     async def spend(self, key: str, rate: Rate) -> None:
         """Take a token for one request, or raise RateLimited."""
+        self._spend(key, rate)
+
+    def spend_now(self, key: str, rate: Rate) -> bool:
+        """Take a token if there is one."""
+        try:
+            self._spend(key, rate)
+        except RateLimited:
+            return False
+        return True
+
+    def _spend(self, key: str, rate: Rate) -> None:
         at = self._clock()
         self._full_at[key] = rate.spend(self._full_at.get(key, at), at=at)
         self._full_at.move_to_end(key)
@@ -83,3 +95,7 @@ class Unlimited(Limiter):
 
     async def spend(self, key: str, rate: Rate) -> None:
         """Let a request in."""
+
+    def spend_now(self, key: str, rate: Rate) -> bool:
+        """Let a request in."""
+        return True

@@ -131,6 +131,14 @@ class RedisLimiter(Limiter):
         if lease is not None:
             lease.tokens -= 1
 
+    def spend_now(self, key: str, rate: Rate) -> bool:
+        """Take a token of those that are leased."""
+        lease = self._leases.get(key)
+        if lease is None or lease.tokens < 1:
+            return False
+        lease.tokens -= 1
+        return True
+
     async def _renewed(self, key: str, rate: Rate) -> _Lease | None:
         """Return a lease that has a token, None if `local` gave one; one asks, others wait."""
         lease = self._leases.setdefault(key, _Lease())

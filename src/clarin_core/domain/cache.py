@@ -62,16 +62,19 @@ class CacheKey(NamedTuple):
         return f"{self.kind}:{self.account_id}{which}"
 
 
-class Entry(Struct, frozen=True, array_like=True):
+class Entry(Struct, frozen=True, array_like=True, gc=False):
     """A kept read: it shows the account as it was after event `seq` of history `epoch`, or later.
 
-    `names` is what it was made of.
+    `names` is what it was made of, `body` what is answered. What is told beside the body is
+    `page_seq` of a page and `version` of an entity.
     """
 
     epoch: str
     seq: int
     names: tuple[str, ...]
     body: bytes
+    page_seq: int | None = None
+    version: int | None = None
 
 
 def lead_key(account_id: AccountId, lead_id: LeadId) -> CacheKey:

@@ -23,3 +23,15 @@ class Cache(Protocol):
         So a late put of an old read does not replace a new one.
         """
         ...
+
+
+class NearCache(Cache, Protocol):
+    """A cache in this process, which need not be waited for."""
+
+    def peek(self, key: CacheKey) -> Entry | None:
+        """Return what `get` would."""
+        ...
+
+    def renew(self, key: CacheKey, entry: Entry) -> None:
+        """Keep another entry in place of the one that was peeked at, no longer than that one."""
+        ...

@@ -46,3 +46,7 @@ class Limiter(Protocol):
         more than the rate, and refuse when that many are at hand elsewhere.
         """
         ...
+
+    def spend_now(self, key: str, rate: Rate) -> bool:
+        """Take a token that is at hand, without asking anybody; else take none, say False."""
+        ...

@@ -8,19 +8,20 @@ counts, `flights` that many readers of one thing cost one read. Caches are asked
 nearest first; what is found in one is put into those before it.
 """
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from hashlib import blake2b
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from clarin_core.domain.accounts import Standing
 from clarin_core.domain.cache import (
-    ACCOUNT,
     LEADS,
     PIPELINES,
     QUICK_REPLIES,
@@ -28,36 +29,33 @@ from clarin_core.domain.cache import (
     CacheKey,
     Entry,
     lead_key,
-    member_name,
     names_in_lead,
     names_in_leads,
 )
 from clarin_core.domain.command import Command
-from clarin_core.domain.ids import AccountId, LeadId, SessionId, UserId
+from clarin_core.domain.ids import AccountId, LeadId, SessionId
 from clarin_core.domain.leads import LeadQuery, LeadSort, LeadView
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.quick_replies import QuickReply, QuickReplyQuery
 from clarin_core.domain.tags import Tag, TagQuery
-from clarin_core.ports.cache import Cache
-from clarin_core.ports.event_publisher import EventPublisher, Hint, Missed, UserChanged
+from clarin_core.ports.cache import Cache, NearCache
+from clarin_core.ports.event_publisher import EventPublisher
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.views import Views
 from clarin_core.reads.feed import Feed
 from clarin_core.reads.flights import Flights
-from clarin_core.reads.freshness import Changes, Knowledge
+from clarin_core.reads.freshness import Freshness, Knowledge
+from clarin_core.reads.standings import Standings
 
-STANDING_TTL = timedelta(seconds=10)
-_ACCOUNTS_MAX = 10_000
-_STANDINGS_MAX = 20_000
 _DIGEST_BYTES = 8
 
 _encode = msgspec.json.Encoder().encode
-_lead = msgspec.json.Decoder(LeadView).decode
-_leads = msgspec.json.Decoder(Page[LeadView]).decode
-_pipelines = msgspec.json.Decoder(Page[Pipeline]).decode
-_tags = msgspec.json.Decoder(Page[Tag]).decode
-_quick_replies = msgspec.json.Decoder(Page[QuickReply]).decode
+_decode_lead = msgspec.json.Decoder(LeadView).decode
+_decode_leads = msgspec.json.Decoder(Page[LeadView]).decode
+_decode_pipelines = msgspec.json.Decoder(Page[Pipeline]).decode
+_decode_tags = msgspec.json.Decoder(Page[Tag]).decode
+_decode_quick_replies = msgspec.json.Decoder(Page[QuickReply]).decode
 
 
 def _digest(value: object) -> str:
@@ -74,8 +72,6 @@ SHAPES = shapes_of(Entry, LeadView, Page[LeadView], Page[Pipeline], Page[Tag], P
 
 T = TypeVar("T")
 
-Read = tuple[Sequence[str], bytes]
-Decode = Callable[[bytes], T]
 Watch = Callable[[str], None]
 
 
@@ -83,137 +79,87 @@ def _see_nothing(_: str) -> None:
     pass
 
 
-class ReadThrough:
-    """Kept reads of all accounts, and what is known about whether they count."""
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[T]):
+    """How a read is kept: under which key, how it is read, and what its bytes mean.
 
-    def __init__(self, feed: Feed, caches: Sequence[Cache], watch: Watch) -> None:
-        self._feed = feed
-        self._caches = caches
+    What `load` returns has no stamp yet. One that is not `is_shared` is kept in this process alone.
+    """
+
+    key: CacheKey
+    load: Callable[[], Awaitable[Entry]]
+    decode: Callable[[bytes], T]
+    is_shared: bool = True
+
+    def value(self, entry: Entry) -> T:
+        """Return what an entry holds; raises ValueError for one of another version."""
+        value = self.decode(entry.body)
+        if isinstance(value, Page) and entry.page_seq is not None:
+            value.seq = entry.page_seq
+        return value
+
+    def can_read(self, entry: Entry) -> bool:
+        """Return whether an entry was kept by a version that keeps the same."""
+        try:
+            self.decode(entry.body)
+        except ValueError:  # All that a decoder raises, also for bytes that are no text.
+            return False
+        return True
+
+
+class ReadThrough:
+    """Kept reads of all accounts: the nearest cache first, then the others, then the storage."""
+
+    def __init__(
+        self, freshness: Freshness, near: NearCache, further: Sequence[Cache], watch: Watch
+    ) -> None:
+        self._freshness = freshness
+        self._near = near
+        self._further = further
         self._watch = watch
         self._flights = Flights[CacheKey, Entry]()
-        self._changes = Changes()
-        self._known = OrderedDict[AccountId, Knowledge]()
 
-    def close(self) -> None:
-        """Listen to no account any more."""
-        while self._known:
-            self._known.popitem()[1].close()
+    def near(self, key: CacheKey) -> Entry | None:
+        """Return what this process has kept and counts, without asking anybody."""
+        entry = self._near.peek(key)
+        known = self._freshness.of(key.account_id)
+        if entry is None or not known.allows(entry):
+            return None
+        self._watch("near")
+        if (renewed := known.renewed(entry)) is not entry:
+            self._near.renew(key, renewed)  # Its names need not be compared again.
+        return renewed
 
-    def knowledge(self, account_id: AccountId) -> Knowledge:
-        """Return what is known of an account; the one not asked for longest is forgotten."""
-        known = self._known.get(account_id)
-        if known is None:
-            known = self._known[account_id] = Knowledge(self._feed, account_id, self._changes)
-            if len(self._known) > _ACCOUNTS_MAX:
-                self._known.popitem(last=False)[1].close()
-        self._known.move_to_end(account_id)
-        return known
-
-    async def read(
-        self, key: CacheKey, decode: Decode[T], load: Callable[[], Awaitable[Read]]
-    ) -> T:
+    async def read(self, plan: Plan[T]) -> Entry:
         """Return a kept read that counts, else what is loaded now, which is then kept."""
-        known = self.knowledge(key.account_id)
-        await known.open()
-        near = _held(await self._caches[0].get(key), known, decode)
-        if near is not None:
-            self._watch("near")
+        if near := self.near(plan.key):
             return near
-        fetch = self._fetch(key, known, decode, load)
-        return decode((await self._flights.join(key, fetch, counts=known.allows)).body)
+        known = self._freshness.of(plan.key.account_id)
+        await known.open()
+        fetch = partial(self._fetch, plan, known)
+        return await self._flights.join(plan.key, fetch, counts=known.allows)
 
-    def _fetch(
-        self,
-        key: CacheKey,
-        known: Knowledge,
-        decode: Decode[T],
-        load: Callable[[], Awaitable[Read]],
-    ) -> Callable[[], Awaitable[Entry]]:
-        async def fetch() -> Entry:
-            for place, cache in enumerate(self._caches[1:], 1):
-                found = await cache.get(key)
-                if found is not None and _held(found, known, decode) is not None:
-                    await self._keep(key, found, self._caches[:place])
-                    self._watch("far")
-                    return found
-            self._watch("storage")
-            stamp = known.stamp()
-            names, body = await load()
-            if stamp is None:
-                return Entry("", 0, (), body)
-            entry = Entry(*stamp, tuple(names), body)
-            await self._keep(key, entry, self._caches)
+    async def _fetch(self, plan: Plan[T], known: Knowledge) -> Entry:
+        caches = self._further if plan.is_shared else ()
+        for place, cache in enumerate(caches):
+            found = await cache.get(plan.key)
+            if found is not None and known.allows(found) and plan.can_read(found):
+                await self._keep(plan.key, found, caches[:place])
+                self._watch("far")
+                return found
+        self._watch("storage")
+        stamp = known.stamp()
+        entry = await plan.load()
+        if stamp is None:
             return entry
-
-        return fetch
+        epoch, seq = stamp
+        entry = replace(entry, epoch=epoch, seq=seq)
+        await self._keep(plan.key, entry, caches)
+        return entry
 
     async def _keep(self, key: CacheKey, entry: Entry, caches: Sequence[Cache]) -> None:
-        for cache in caches:
+        for cache in (self._near, *caches):
             await cache.put(key, entry)
-
-
-def _held(entry: Entry | None, known: Knowledge, decode: Decode[T]) -> T | None:
-    """Return what an entry holds, None unless it counts and this version can read it."""
-    if entry is None or not known.allows(entry):
-        return None
-    try:
-        return decode(entry.body)
-    except ValueError:  # All that a decoder raises, also for bytes that are no text.
-        return None
-
-
-class _Kept(NamedTuple):
-    standing: Standing
-    entry: Entry
-    until: datetime
-
-    def counts(self, at: datetime) -> bool:
-        """Whether it is fresh; a clock that was set back keeps nothing alive."""
-        return at < self.until <= at + STANDING_TTL
-
-
-class _Standings:
-    """Whether sign-ins count, remembered for some seconds in this process only (R24)."""
-
-    def __init__(self, storage: Storage, through: ReadThrough) -> None:
-        self._storage = storage
-        self._through = through
-        self._kept = OrderedDict[tuple[SessionId, AccountId], _Kept]()
-        self._changes = 0
-
-    def heed(self, hint: Hint) -> None:
-        """Forget a user whose sign-ins changed, or all when a hint of that may be lost."""
-        if isinstance(hint, UserChanged):
-            self._changes += 1
-            self._forget(hint.user_id)
-        elif isinstance(hint, Missed):
-            self._changes += 1
-            self._kept.clear()
-
-    async def of(
-        self, session_id: SessionId, account_id: AccountId, at: datetime
-    ) -> Standing | None:
-        key = session_id, account_id
-        known = self._through.knowledge(account_id)
-        kept = self._kept.get(key)
-        if kept is not None and kept.counts(at) and known.allows(kept.entry):
-            return kept.standing
-        await known.open()
-        stamp, changes = known.stamp(), self._changes
-        standing = await self._storage.standing(session_id, account_id, at=at)
-        if standing and stamp and changes == self._changes:
-            names = (ACCOUNT, member_name(standing.user_id))
-            self._keep(key, _Kept(standing, Entry(*stamp, names, b""), at + STANDING_TTL))
-        return standing
-
-    def _keep(self, key: tuple[SessionId, AccountId], kept: _Kept) -> None:
-        self._kept[key] = kept
-        if len(self._kept) > _STANDINGS_MAX:
-            self._kept.popitem(last=False)
-
-    def _forget(self, user_id: UserId) -> None:
-        for key in [key for key, kept in self._kept.items() if kept.standing.user_id == user_id]:
-            del self._kept[key]
 
 
 class _Rest(Generic[T]):
@@ -235,57 +181,93 @@ class CachedViews(_Rest[Views]):
 
     async def lead(self, lead_id: LeadId) -> LeadView:
         """Return a live lead; raises NotFound."""
-
-        async def load() -> Read:
-            lead = await self._inner.lead(lead_id)
-            return names_in_lead(lead), _encode(lead)
-
-        return await self._through.read(lead_key(self._account_id, lead_id), _lead, load)
+        return await self._value(self._lead(lead_id))
 
     async def leads(self, query: LeadQuery) -> Page[LeadView]:
         """Return a page of leads; kept unless it depends on what may change of others."""
-        plain = LeadQuery(page=query.page, limit=query.limit, after=query.after, sort=query.sort)
-        if query != plain or query.sort is LeadSort.UPDATED:
-            return await self._inner.leads(query)
-
-        async def load() -> Read:
-            page = await self._inner.leads(query)
-            return names_in_leads(page.data), _encode(page)
-
-        return await self._through.read(self._key(LEADS, query), _leads, load)
+        plan = self._leads(query)
+        return await (self._value(plan) if plan else self._inner.leads(query))
 
     async def pipelines(self, query: PageQuery) -> Page[Pipeline]:
         """Return pipelines with their stages by position and id."""
-
-        async def load() -> Read:
-            return (PIPELINES,), _encode(await self._inner.pipelines(query))
-
-        return await self._through.read(self._key(PIPELINES, query), _pipelines, load)
+        return await self._value(self._pipelines(query))
 
     async def tags(self, query: TagQuery) -> Page[Tag]:
         """Return tags by name without regard to case; what a search finds is not kept."""
-        if query.search is not UNSET:
-            return await self._inner.tags(query)
-
-        async def load() -> Read:
-            return (TAGS,), _encode(await self._inner.tags(query))
-
-        return await self._through.read(self._key(TAGS, query), _tags, load)
+        plan = self._tags(query)
+        return await (self._value(plan) if plan else self._inner.tags(query))
 
     async def quick_replies(self, query: QuickReplyQuery) -> Page[QuickReply]:
         """Return quick replies by shortcut; what a search finds is not kept."""
+        plan = self._quick_replies(query)
+        return await (self._value(plan) if plan else self._inner.quick_replies(query))
+
+    def plan(self, name: str, arguments: Mapping[str, Any]) -> Plan[Any] | None:
+        """Return how the read of a name in `KEPT` is kept, None if it is not."""
+        plan: Plan[Any] | None = KEPT[name](self, **arguments)
+        return plan
+
+    async def _value(self, plan: Plan[T]) -> T:
+        return plan.value(await self._through.read(plan))
+
+    def _lead(self, lead_id: LeadId) -> Plan[LeadView]:
+        async def load() -> Entry:
+            lead = await self._inner.lead(lead_id)
+            return Entry("", 0, names_in_lead(lead), _encode(lead), version=lead.version)
+
+        return Plan(lead_key(self._account_id, lead_id), load, _decode_lead)
+
+    def _leads(self, query: LeadQuery) -> Plan[Page[LeadView]] | None:
+        plain = LeadQuery(page=query.page, limit=query.limit, after=query.after, sort=query.sort)
+        if query != plain or query.sort is LeadSort.UPDATED:
+            return None
+
+        async def load() -> Entry:
+            page = await self._inner.leads(query)
+            return _page(page, names_in_leads(page.data))
+
+        return Plan(self._key(LEADS, query), load, _decode_leads, is_shared=not query.after)
+
+    def _pipelines(self, query: PageQuery) -> Plan[Page[Pipeline]]:
+        async def load() -> Entry:
+            return _page(await self._inner.pipelines(query), (PIPELINES,))
+
+        return Plan(self._key(PIPELINES, query), load, _decode_pipelines)
+
+    def _tags(self, query: TagQuery) -> Plan[Page[Tag]] | None:
+        async def load() -> Entry:
+            return _page(await self._inner.tags(query), (TAGS,))
+
+        return Plan(self._key(TAGS, query), load, _decode_tags) if query.search is UNSET else None
+
+    def _quick_replies(self, query: QuickReplyQuery) -> Plan[Page[QuickReply]] | None:
+        async def load() -> Entry:
+            return _page(await self._inner.quick_replies(query), (QUICK_REPLIES,))
+
         if query.search is not UNSET:
-            return await self._inner.quick_replies(query)
-
-        async def load() -> Read:
-            return (QUICK_REPLIES,), _encode(await self._inner.quick_replies(query))
-
-        return await self._through.read(self._key(QUICK_REPLIES, query), _quick_replies, load)
+            return None
+        return Plan(self._key(QUICK_REPLIES, query), load, _decode_quick_replies)
 
     def _key(self, kind: str, query: Command) -> CacheKey:
         if query == type(query)():
             return CacheKey(self._account_id, kind)
         return CacheKey(self._account_id, kind, _digest(query))
+
+
+KEPT: Mapping[str, Callable[..., Plan[Any] | None]] = {
+    "lead": CachedViews._lead,
+    "leads": CachedViews._leads,
+    "pipelines": CachedViews._pipelines,
+    "tags": CachedViews._tags,
+    "quick_replies": CachedViews._quick_replies,
+}
+"""The reads that may be kept, by their names in `Views`, and how each is planned."""
+
+
+def _page(page: Page[Any], names: tuple[str, ...]) -> Entry:
+    """Return a page as it is kept: its place in the log stands beside it, as in an answer."""
+    seq, page.seq = page.seq, UNSET
+    return Entry("", 0, names, _encode(page), page_seq=None if seq is UNSET else seq)
 
 
 class CachedStorage(_Rest[Storage]):
@@ -299,20 +281,22 @@ class CachedStorage(_Rest[Storage]):
         inner: Storage,
         feed: Feed,
         publisher: EventPublisher,
-        caches: Sequence[Cache],
+        near: NearCache,
+        further: Sequence[Cache] = (),
         *,
         watch: Watch = _see_nothing,
     ) -> None:
         self._inner = inner
         self._publisher = publisher
         self._hearing = ExitStack()
-        self._through = ReadThrough(feed, caches, watch)
-        self._standings = _Standings(inner, self._through)
+        self._freshness = Freshness(feed)
+        self.through = ReadThrough(self._freshness, near, further, watch)
+        self.standings_known = Standings(inner, self._freshness)
 
     async def __aenter__(self) -> Storage:
         """Hear of changes; return this as the storage that it is."""
-        self._hearing.enter_context(self._publisher.heard_by(self._standings.heed))
-        self._hearing.callback(self._through.close)
+        self._hearing.enter_context(self._publisher.heard_by(self.standings_known.heed))
+        self._hearing.callback(self._freshness.close)
         return cast("Storage", self)
 
     async def __aexit__(self, *_: object) -> None:
@@ -320,11 +304,14 @@ class CachedStorage(_Rest[Storage]):
 
     def views(self, account_id: AccountId) -> Views:
         """Return the account's reads; costs nothing."""
-        inner = self._inner.views(account_id)
-        return cast("Views", CachedViews(inner, self._through, account_id))
+        return cast("Views", self.kept_views(account_id))
+
+    def kept_views(self, account_id: AccountId) -> CachedViews:
+        """Return the same, for who wants to know what is kept of them."""
+        return CachedViews(self._inner.views(account_id), self.through, account_id)
 
     async def standing(
         self, session_id: SessionId, account_id: AccountId, *, at: datetime
     ) -> Standing | None:
         """Return what decides whether a token still counts, None for an unknown sign-in."""
-        return await self._standings.of(session_id, account_id, at)
+        return await self.standings_known.of(session_id, account_id, at)

@@ -13,9 +13,11 @@ In another process a value may be old for as long as the hint takes, at most unt
 at the logs. A crash between commit and hint costs no more than that.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from contextlib import suppress
+
+from msgspec.structs import replace
 
 from clarin_core.domain.cache import Entry, names_changed
 from clarin_core.domain.events import Recorded
@@ -24,6 +26,7 @@ from clarin_core.errors import NotFound
 from clarin_core.reads.feed import Feed, Listener
 
 _CHANGES_MAX = 100_000  # About 25 MB.
+_ACCOUNTS_MAX = 10_000
 
 
 class Knowledge(Listener):
@@ -36,6 +39,7 @@ class Knowledge(Listener):
         self._changed: dict[str, int] = {}
         self._since: int | None = None  # Of what happened before nothing is known.
         self._is_closed = False
+        self._latest = 0
 
     async def open(self) -> None:
         """Begin to know, unless that was done before; of no account nothing is ever known."""
@@ -54,7 +58,7 @@ class Knowledge(Listener):
         """Learn what some more events changed."""
         for recorded in events:
             for name in names_changed(recorded.event):
-                self._changed[name] = recorded.seq
+                self._changed[name] = self._latest = recorded.seq
                 self._changes.add(self, name, recorded.seq)
 
     def forget(self, name: str, seq: int) -> None:
@@ -66,7 +70,7 @@ class Knowledge(Listener):
     def begin_anew(self, reason: str) -> None:
         """Forget it all: only what is read from now on counts."""
         self._changed.clear()
-        self._since = self._stream.cursor
+        self._since = self._latest = self._stream.cursor
 
     def stamp(self) -> tuple[str, int] | None:
         """Return epoch and event of which a read that begins now is; None if it is not worth it."""
@@ -81,7 +85,37 @@ class Knowledge(Listener):
             return False
         if not self._since <= seq <= stream.cursor:
             return False
+        if seq >= self._latest:
+            return True
         return all(self._changed.get(name, 0) <= seq for name in entry.names)
+
+    def renewed(self, entry: Entry) -> Entry:
+        """Return an allowed entry as one of now: what has not changed is as if read now."""
+        return replace(entry, seq=self._latest) if entry.seq < self._latest else entry
+
+
+class Freshness:
+    """What is known of each account; the one not asked for longest is forgotten."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._changes = Changes()
+        self._known = OrderedDict[AccountId, Knowledge]()
+
+    def close(self) -> None:
+        """Listen to no account any more."""
+        while self._known:
+            self._known.popitem()[1].close()
+
+    def of(self, account_id: AccountId) -> Knowledge:
+        """Return what is known of an account."""
+        known = self._known.get(account_id)
+        if known is None:
+            known = self._known[account_id] = Knowledge(self._feed, account_id, self._changes)
+            if len(self._known) > _ACCOUNTS_MAX:
+                self._known.popitem(last=False)[1].close()
+        self._known.move_to_end(account_id)
+        return known
 
 
 class Changes:

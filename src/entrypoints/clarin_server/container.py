@@ -117,9 +117,9 @@ class Container(containers.DeclarativeContainer):
     feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
     near = providers.Singleton(MemoryCache, clock)
     far = providers.Singleton(RedisCache, cache_link, realm, SHAPES)
-    caches = providers.Selector(has_redis, yes=providers.List(near, far), no=providers.List(near))
+    further = providers.Selector(has_redis, yes=providers.List(far), no=providers.List())
     cached = providers.Singleton(
-        CachedStorage, storage, feed, publisher, caches, watch=metrics.provided.cache_read
+        CachedStorage, storage, feed, publisher, near, further, watch=metrics.provided.cache_read
     )
     messaging = providers.Selector(
         settings.provided.messaging,
@@ -153,6 +153,7 @@ class Container(containers.DeclarativeContainer):
     services = providers.Singleton(
         Services,
         storage=cached,
+        reads=cached,
         feed=feed,
         publisher=publisher,
         redis=providers.Selector(has_redis, yes=hints_link, no=providers.Object(None)),

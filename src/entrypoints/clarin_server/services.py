@@ -6,6 +6,7 @@ from clarin_core.ports.event_publisher import EventPublisher
 from clarin_core.ports.limiter import Limiter
 from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
+from clarin_core.reads.cached import CachedStorage
 from clarin_core.reads.feed import Feed
 from clarin_core.usecases.accounts import AccountUseCases
 from clarin_core.usecases.chats import ChatUseCases
@@ -31,6 +32,7 @@ class Services:
     """The use cases, and the ports that are used without one."""
 
     storage: Storage
+    reads: CachedStorage
     feed: Feed
     publisher: EventPublisher
     redis: RedisLink | None

@@ -94,6 +94,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: _LogFormat | None = field(name="LOG_FORMAT", default=None)
     kommo_api_url: _KommoUrl = field(name="KOMMO_API_URL", default=API_URL)
     rate_limits: Literal["on", "off"] = field(name="CLARIN_RATE_LIMITS", default="on")
+    fast_lane: Literal["on", "off"] = field(name="CLARIN_FAST_LANE", default="on")
     requests_in_flight_max: _Requests = field(name="CLARIN_REQUESTS_MAX", default=256)
 
     def __repr__(self) -> str:
@@ -130,6 +131,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def proxies(self) -> tuple[Network, ...]:
         """The networks whose word about an address counts."""
         return tuple(map(ip_network, self.trusted_proxies))
+
+    @property
+    def has_lane(self) -> bool:
+        """Whether what is kept is answered in the fast lane, which says nothing in the log."""
+        return self.fast_lane == "on" and self.log_level != "debug"
 
     @property
     def is_production(self) -> bool:
@@ -198,6 +204,7 @@ WANTED: Mapping[str, Wanted] = {
     "LOG_LEVEL": Wanted("debug, info, warning or error", "info"),
     "LOG_FORMAT": Wanted("console or json (console is for terminals)", "json"),
     "CLARIN_RATE_LIMITS": Wanted("on, or off outside of production", "on"),
+    "CLARIN_FAST_LANE": Wanted("on, or off to have the HTTP server read every request", "on"),
     "CLARIN_REQUESTS_MAX": Wanted("how many requests may be at work, 1 to 100000", "256"),
 }
 

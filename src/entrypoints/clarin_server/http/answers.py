@@ -11,6 +11,7 @@ from msgspec import UNSET
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
+from clarin_core.domain.cache import Entry
 from clarin_core.domain.idempotency import StoredAnswer
 from clarin_core.domain.paging import Page
 from clarin_core.errors import (
@@ -46,6 +47,7 @@ _CODES = {
     503: "unavailable",
 }
 HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_JSON = "application/json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 REPLAYED: Final = "Idempotency-Replayed"
@@ -68,15 +70,28 @@ def request_id_of(request: Request | None) -> str:
 
 def answer(value: object, status: int, request_id: str) -> HTTPResponse:
     """Return a value as JSON; a page's place in the log goes into the header Clarin-Seq."""
-    headers = {**HEADERS, "X-Request-ID": request_id}
     if value is None:
-        return HTTPResponse(status=status, headers=headers)
+        return HTTPResponse(status=status, headers={**HEADERS, "X-Request-ID": request_id})
+    seq = None
     if isinstance(value, Page) and value.seq is not UNSET:
-        headers["Clarin-Seq"] = str(value.seq)
-        value.seq = UNSET
-    if version := getattr(value, "version", None):
+        seq, value.seq = value.seq, UNSET
+    body, version = encoder.encode(value), getattr(value, "version", None)
+    return HTTPResponse(body, status, _headers(request_id, version, seq), _JSON)
+
+
+def kept_answer(entry: Entry, request_id: str) -> HTTPResponse:
+    """Return a kept read as `answer` would."""
+    headers = _headers(request_id, entry.version, entry.page_seq)
+    return HTTPResponse(entry.body, 200, headers, _JSON)
+
+
+def _headers(request_id: str, version: int | None, seq: int | None = None) -> dict[str, str]:
+    headers = {**HEADERS, "X-Request-ID": request_id}
+    if seq is not None:
+        headers["Clarin-Seq"] = str(seq)
+    if version:
         headers["ETag"] = f'"{version}"'
-    return HTTPResponse(encoder.encode(value), status, headers, "application/json")
+    return headers
 
 
 def to_store(value: object, status: int) -> StoredAnswer:
@@ -86,12 +101,10 @@ def to_store(value: object, status: int) -> StoredAnswer:
 
 def answer_again(stored: StoredAnswer, request_id: str, *, is_repeated: bool) -> HTTPResponse:
     """Return a stored answer; the header Idempotency-Replayed says that it is not the first."""
-    headers = {**HEADERS, "X-Request-ID": request_id}
-    if stored.version:
-        headers["ETag"] = f'"{stored.version}"'
+    headers = _headers(request_id, stored.version)
     if is_repeated:
         headers[REPLAYED] = "true"
-    return HTTPResponse(stored.body, stored.status, headers, "application/json")
+    return HTTPResponse(stored.body, stored.status, headers, _JSON)
 
 
 def problem(error: BaseException, request_id: str) -> HTTPResponse:

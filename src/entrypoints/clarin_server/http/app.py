@@ -11,13 +11,15 @@ from sanic.handlers import ErrorHandler
 from clarin_server.http.auth import allow_origin, preflight
 from clarin_server.http.context import App, Context
 from clarin_server.http.files import Files
+from clarin_server.http.kept import KeptAnswers
+from clarin_server.http.lane import Lane
 from clarin_server.http.limits import Limits
 from clarin_server.http.live import Hub
 from clarin_server.http.observing import Observer, failure, record
 from clarin_server.http.openapi import add_documents
 from clarin_server.http.probes import add_probes
 from clarin_server.http.routes import ROWS
-from clarin_server.http.routing import Handler, bind
+from clarin_server.http.routing import Handler, bind, bind_kept
 from clarin_server.http.sockets import SOCKET_PATH, open_socket
 from clarin_server.http.uploads import Uploads
 from clarin_server.metrics import Metrics
@@ -73,7 +75,10 @@ def create_app(services: Services, settings: Settings, metrics: Metrics) -> App:
     """Return an application that serves these services."""
     hub = Hub(services.feed, services.storage, services.publisher, services.clock, metrics)
     limits = Limits(services, settings)
-    context = Context(services=services, settings=settings, metrics=metrics, hub=hub, limits=limits)
+    lane = Lane(services, metrics) if settings.has_lane else None
+    context = Context(
+        services=services, settings=settings, metrics=metrics, hub=hub, limits=limits, lane=lane
+    )
     config = Config(defaults=_SANIC, env_prefix=None)
     app: App = Sanic(
         f"clarin-{id(context):x}",
@@ -105,8 +110,12 @@ def _add_routes(app: App) -> None:
             error_format="json",  # Without it Sanic parses the handler's source to find out.
         )
 
+    kept = KeptAnswers(services.reads)
     for row in ROWS:
-        add(row.method, f"/api{row.path}", bind(row, services, limits))
+        handler = (
+            bind_kept(row, services, limits, kept) if row.is_kept else bind(row, services, limits)
+        )
+        add(row.method, f"/api{row.path}", handler)
     uploads = Uploads(services, limits)
     add("POST", "/api/import/csv", uploads.upload)
     add("POST", "/api/import/csv/preview", uploads.preview)

@@ -19,11 +19,16 @@ _EXPOSED = "Clarin-Seq, Content-Disposition, ETag, Idempotency-Replayed, Retry-A
 
 async def authenticate(request: Request, sign_in: SignInUseCases) -> tuple[Actor, Claims]:
     """Return who asks; raises Unauthorized without a bearer token that counts."""
+    actor, claims = await sign_in.authenticate(bearer_of(request))
+    return _traced(actor, request_id_of(request)), claims
+
+
+def bearer_of(request: Request) -> str:
+    """Return the bearer token that came with a request; raises Unauthorized without one."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token or len(token) > _TOKEN_MAX:
         raise Unauthorized
-    actor, claims = await sign_in.authenticate(token.strip())
-    return _traced(actor, request_id_of(request)), claims
+    return token.strip()
 
 
 def origin_allowed(request: Request, allowed: Collection[str]) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from sanic import Config, Request, Sanic
 
+from clarin_server.http.lane import Lane
 from clarin_server.http.limits import Limits
 from clarin_server.http.live import Hub
 from clarin_server.metrics import Metrics
@@ -21,6 +22,7 @@ class Context:
     metrics: Metrics
     hub: Hub
     limits: Limits
+    lane: Lane | None
 
 
 App: TypeAlias = "Sanic[Config, Context]"

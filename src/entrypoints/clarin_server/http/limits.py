@@ -25,6 +25,11 @@ from clarin_server.settings import (
 )
 
 
+def user_key(actor: Actor) -> str:
+    """Return what counts the requests of a user in an account."""
+    return f"user:{actor.account_id}:{actor.user_id}"
+
+
 class Limits:
     """Raises RateLimited, or Unavailable where it is the service that cannot keep up."""
 
@@ -44,7 +49,7 @@ class Limits:
             await self.stranger(request)
             raise
         request.ctx.actor = actor  # The log says whose a refused request was.
-        await self._limiter.spend(f"user:{actor.account_id}:{actor.user_id}", USER_REQUESTS)
+        await self._limiter.spend(user_key(actor), USER_REQUESTS)
         return actor
 
     async def stranger(self, request: Request) -> str:

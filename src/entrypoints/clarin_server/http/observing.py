@@ -12,7 +12,9 @@ from clarin_core.errors import Unavailable
 from clarin_server.http.answers import problem, request_id_of
 from clarin_server.http.auth import allow_origin
 from clarin_server.http.context import App
+from clarin_server.http.lane import may_learn
 from clarin_server.http.routing import Handler
+from clarin_server.http.socket import Protocol
 from clarin_server.metrics import Metrics
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -36,6 +38,9 @@ class Observer:
             began = perf_counter()
             response = await self._answer(request, handler, path)
             allow_origin(request, response, self._app.ctx.settings.cors_origins)
+            protocol = request.protocol
+            if self._app.ctx.lane and isinstance(protocol, Protocol) and may_learn(request):
+                protocol.answering = request, template
             record(self._app.ctx.metrics, request, template, response.status, began=began)
             return None if request.responded else response  # One was sent piece by piece.
 

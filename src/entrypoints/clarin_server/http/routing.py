@@ -31,6 +31,7 @@ from clarin_server.http.decoding import (
     decode_query,
     read_body,
 )
+from clarin_server.http.kept import KeptAnswers
 from clarin_server.http.limits import Limits
 from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.rows import Row
@@ -84,6 +85,28 @@ def bind(row: Row, services: Services, limits: Limits) -> Handler:
         if repeat and (key := key_of(request)):
             return await repeat(request, key, arguments)
         value = await _patiently(call, arguments)
+        return answer(value, row.status, request_id_of(request))
+
+    return handle
+
+
+def bind_kept(row: Row, services: Services, limits: Limits, kept: KeptAnswers) -> Handler:
+    """Return the handler of a row whose read may be kept; none of them is for one role alone."""
+    input_ = _input(row)
+    call = _operation(row, services)
+    convert = {name: _from_path(row, name) for name in row.in_path}
+
+    async def handle(request: Request, **path: str) -> HTTPResponse:
+        actor = await limits.signed_in(request)
+        body = await read_body(request, BODY_BYTES_MAX)
+        if known := kept.known(request, actor.account_id):
+            return known
+        arguments: dict[str, Any] = {name: convert[name](text) for name, text in path.items()}
+        if input_:
+            arguments[input_.name] = input_.read(request, body)
+        if found := await kept.read(request, actor.account_id, row.operation.__name__, arguments):
+            return found
+        value = await call(actor=actor, **arguments)
         return answer(value, row.status, request_id_of(request))
 
     return handle

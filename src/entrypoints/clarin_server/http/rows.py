@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from clarin_core.domain.command import Change, Precondition
 from clarin_core.ports.views import Views
+from clarin_core.reads.cached import KEPT
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")
 
@@ -69,6 +70,11 @@ class Row:
             return None
         (name,) = names  # A row that cannot be bound stops the start.
         return name, self.hints[name]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether some of its answers are kept."""
+        return self.owner == Views.__name__ and self.operation.__name__ in KEPT
 
     @property
     def reads_query(self) -> bool:
