@@ -183,11 +183,14 @@ TALLIES = """
     ) r
     where h.account_id = c.account_id and h.id = c.id"""
 
-# As after a week without a change: the log has its number, and nothing is left in it.
+# As after a week without a change: the log has its number, and nothing is left in it. Beside it
+# stand the totals of what is listed: an archived chat is not.
 STREAMS = """
     update account_stream a
     set last_seq = a.last_seq + s.contacts + s.leads + s.chats + s.messages,
-        trimmed_to = a.last_seq + s.contacts + s.leads + s.chats + s.messages
+        trimmed_to = a.last_seq + s.contacts + s.leads + s.chats + s.messages,
+        leads = s.leads, contacts = s.contacts, chats = (
+            select count(*) from chats h where h.account_id = s.account_id and not h.is_archived)
     from size s where s.account_id = a.account_id"""
 NO_EVENTS = "delete from event_log"
 

@@ -12,6 +12,7 @@ from sanic import Sanic
 
 from clarin_embedded import EmbeddedPostgres, EmbeddedValkey
 from support.databases import drop_database, fresh_database, migrated_template
+from support.totals import wrong_totals
 
 _FOLDER = "CLARIN_TESTS_FOLDER"
 
@@ -63,10 +64,15 @@ def template(postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture(scope="module")
 def database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
-    """Return the address of a migrated database that is this module's alone."""
+    """Return the address of a migrated database that is this module's alone.
+
+    Whatever was done to it, the totals that it keeps must be those of its rows.
+    """
     address = asyncio.run(fresh_database(postgres.dsn, template=template))
     yield address
+    wrong = asyncio.run(wrong_totals(address))
     asyncio.run(drop_database(postgres.dsn, address))
+    assert not wrong
 
 
 @pytest.fixture(params=["memory", "postgres"])

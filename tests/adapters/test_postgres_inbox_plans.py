@@ -21,6 +21,7 @@ from clarin_core.testing.tenants import LATER, NOON, Tenant, settle
 from clarin_postgres import PostgresStorage
 from support.catalogue import look
 from support.plans import Node, Sent, generic_plans, indexes, nodes, overheard, plan_of, touched
+from support.totals import SET_TOTALS
 
 CHATS, MESSAGES, ERRANDS, FILES = 20_000, 100_000, 5_000, 20_000
 FILL = (
@@ -81,6 +82,7 @@ def scene(database: str) -> Scene:
     async def fill(connection: "asyncpg.Connection[asyncpg.Record]") -> ChatId:
         for text in FILL:
             await connection.execute(text)
+        await connection.execute(SET_TOTALS)
         await connection.execute("vacuum analyze")
         return ChatId(await connection.fetchval("select min(chat_id) from messages"))
 

@@ -20,6 +20,7 @@ from clarin_core.testing.tenants import NOON, settle
 from clarin_postgres import PostgresStorage
 from support.catalogue import look
 from support.plans import Node, generic_plans, indexes, nodes, overheard, plan_of, touched
+from support.totals import SET_TOTALS
 
 ROWS, PAGE = 20_000, 250
 FILL = (
@@ -59,6 +60,7 @@ def mirror(database: str) -> tuple[str, AccountId, KommoLink]:
     async def fill(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         for text in FILL:
             await connection.execute(text)
+        await connection.execute(SET_TOTALS)
         await connection.execute("vacuum analyze")
 
     account_id, link = asyncio.run(settled())

@@ -40,6 +40,7 @@ from clarin_core.testing.tenants import NOON, settle
 from clarin_postgres import PostgresStorage
 from support.catalogue import look
 from support.plans import Node, indexes, nodes
+from support.totals import SET_TOTALS
 
 LEADS = 6000
 FILL = (
@@ -161,6 +162,7 @@ async def fill(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Give each account some thousand rows."""
     for text in FILL:
         await connection.execute(text, LEADS)
+    await connection.execute(SET_TOTALS)
     await connection.execute("vacuum analyze")
 
 

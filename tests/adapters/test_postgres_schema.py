@@ -28,10 +28,10 @@ from support.plans import Node, indexes, plan_of
 
 FOR_ALL_ACCOUNTS = {
     "accounts.add", "devices.calls", "devices.renew", "devices.wanted", "kommo.wanted",
-    "storage.outdated", "storage.pending_imports", "storage.positions", "storage.purge_answers",
-    "storage.purge_chats", "storage.purge_contacts", "storage.purge_events", "storage.purge_leads",
-    "storage.purge_marks", "storage.standings", "storage.trim", "storage.unused_media",
-    "storage.user", "users.memberships",
+    "storage.miscounted", "storage.outdated", "storage.pending_imports", "storage.positions",
+    "storage.purge_answers", "storage.purge_chats", "storage.purge_contacts",
+    "storage.purge_events", "storage.purge_leads", "storage.purge_marks", "storage.standings",
+    "storage.trim", "storage.unused_media", "storage.user", "users.memberships",
 }  # fmt: skip
 """The statements about other accounts than one; only the directory's role may run them."""
 

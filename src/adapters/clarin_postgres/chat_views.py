@@ -29,8 +29,9 @@ _SHOWN = f"""{CHAT}, h.active_at, c.avatar_url, t.tags, t.tag_ids,
 _JOINS = f"""left join contacts c on c.account_id = $1 and c.id = h.contact_id
     {tags_beside("chat_tags", "chat_id", "h.id")}"""
 _LISTING = Listing(
-    "chats.page", "chats h", "h", cut=f"{ROW}, h.active_at", shown=_SHOWN, joins=_JOINS
-)
+    "chats.page", "chats h", "h",
+    cut=f"{ROW}, h.active_at", shown=_SHOWN, joins=_JOINS, kept="chats",
+)  # fmt: skip
 _SEARCHED = Listing(
     "chats.search", "found f", "f", cut="f.id, f.is_pinned, f.active_at", shown=_SHOWN,
     joins=f"left join chats h on h.account_id = $1 and h.id = f.id {_JOINS}",
@@ -73,7 +74,9 @@ class ChatViews(Reader):
         listing, where = _LISTING, _conditions(query)
         if query.search is not UNSET:
             listing, where = _SEARCHED, _searched(query.search, where)
-        text = listing.statement(query, _INBOX, where, account_id=self._account_id)
+        text = listing.statement(
+            query, _INBOX, where, account_id=self._account_id, know_totals=self._know_totals
+        )
         rows = await self._fetch(text, *where.arguments)
         return page_of(rows, query, _INBOX, self._account_id, ChatView)
 

@@ -14,6 +14,7 @@ from clarin_postgres.errors import POSTGRES
 from clarin_postgres.paging import struct, structs
 from clarin_postgres.scope import Scope
 from clarin_postgres.search import searched
+from clarin_postgres.totals import gain
 from clarin_postgres.uniting import unite
 
 ROW = (
@@ -126,9 +127,10 @@ _SAVE = f"""-- chats.save
     saved as (
         update chats h set {_CHANGED.assignments} from n
         where h.account_id = $1 and h.id = n.id and not exists (select from rival)
-        returning h.id
+        returning h.id, {gain("chats", "h")} as gain
     )
-    select (select rival.id from rival) as rival, array(select saved.id from saved) as ids"""
+    select (select rival.id from rival) as rival, array(select saved.id from saved) as ids,
+        (select sum(saved.gain) from saved) as gain"""
 
 Whom = tuple[DeviceId, Identity]
 
@@ -179,6 +181,7 @@ class PostgresChatStore(ChatStore):
         if row["rival"] is not None:
             reason = "a chat has this device and identity"
             raise Conflict("duplicate_chat", reason, id=row["rival"])
+        self.scope.gains.chats += row["gain"] or 0
         if missing := {chat.id for chat in chats}.difference(row["ids"]):
             raise NotFound("chat", min(missing))
 
@@ -201,6 +204,7 @@ class PostgresChatStore(ChatStore):
             for row in await self.scope.fetch(_CLAIM, at, *_NEW.arrays(drafts)):
                 chat = struct(row, Chat)
                 found[_whom(chat)] = chat, bool(row["is_new"])
+                self.scope.gains.chats += row["is_new"]
         raise Contention(POSTGRES)
 
 

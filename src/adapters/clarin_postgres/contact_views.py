@@ -36,7 +36,7 @@ def live_contact(contact_id: str) -> str:
 
 _LISTING = Listing(
     "contacts.page", "contacts c", "c",
-    cut=CONTACT, shown=_SHOWN, joins=_TAGS,
+    cut=CONTACT, shown=_SHOWN, joins=_TAGS, kept="contacts",
 )  # fmt: skip
 _VIEW = f"""-- contacts.view
     {live_contact("$2")}"""
@@ -96,7 +96,14 @@ class ContactViews(Reader):
 
         async def fetch(phone: PhoneNumber | None) -> list[Row]:
             where = _conditions(query, phone)
-            text = _LISTING.statement(query, NEWEST, where, account_id=self._account_id, told=told)
+            text = _LISTING.statement(
+                query,
+                NEWEST,
+                where,
+                account_id=self._account_id,
+                told=told,
+                know_totals=self._know_totals,
+            )
             return await self._fetch(text, *where.arguments)
 
         rows = await self._fetch_by_phone(query.phone, fetch)

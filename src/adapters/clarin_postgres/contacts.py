@@ -21,6 +21,7 @@ from clarin_postgres.errors import POSTGRES
 from clarin_postgres.paging import struct, structs
 from clarin_postgres.scope import Scope
 from clarin_postgres.search import searched_of_contact
+from clarin_postgres.totals import gain
 
 DISPLAY_NAME = (
     "coalesce(c.custom_name, nullif(concat_ws(' ', c.name, c.last_name), ''), c.push_name, c.phone)"
@@ -124,9 +125,10 @@ _SAVE = f"""-- contacts.save
     saved as (
         update contacts c set {_CHANGED.assignments} from n
         where c.account_id = $1 and c.id = n.id and not exists (select from rival)
-        returning c.id
+        returning c.id, {gain("contacts", "c")} as gain
     )
-    select (select rival.id from rival) as rival, array(select saved.id from saved) as ids"""
+    select (select rival.id from rival) as rival, array(select saved.id from saved) as ids,
+        (select sum(saved.gain) from saved) as gain"""
 _PHONELESS = f"""-- contacts.phoneless
     select {CONTACT}, c.name_key from contacts c
     where c.account_id = $1 and c.name_key = any($2)
@@ -221,6 +223,7 @@ class PostgresContactStore(ContactStore):
         row = await self.scope.one(_SAVE, *_CHANGED.arrays(contacts))
         if row["rival"] is not None:
             raise Conflict("duplicate_contact", "a contact has this phone", id=row["rival"])
+        self.scope.gains.contacts += row["gain"] or 0
         if missing := {contact.id for contact in contacts}.difference(row["ids"]):
             raise NotFound("contact", min(missing))
 
@@ -282,6 +285,7 @@ class PostgresContactStore(ContactStore):
                 return found, born
             rows = await self.scope.fetch(_CLAIM, at, *_NEW.arrays(drafts))
             for contact, is_new in _claimed(rows):
+                self.scope.gains.contacts += is_new
                 if contact.phone is None:
                     born.append(contact)
                 else:

@@ -30,7 +30,8 @@ _read_origin = msgspec.json.Decoder(Origin).decode
 # makes numbers dense and gives them in the order of the commits.
 APPEND = """-- events.append
     with counted as (
-        update account_stream s set last_seq = s.last_seq + cardinality($2::text[])
+        update account_stream s set last_seq = s.last_seq + cardinality($2::text[]),
+            leads = s.leads + $6, contacts = s.contacts + $7, chats = s.chats + $8
         where s.account_id = $1
         returning s.last_seq, s.epoch
     ),

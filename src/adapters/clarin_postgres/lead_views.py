@@ -45,7 +45,7 @@ _JOINS = f"""left join contacts c on c.account_id = $1 and c.id = l.contact_id
     left join stages g on g.account_id = $1 and g.id = l.stage_id
     {tags_beside("lead_tags", "lead_id", "l.id")}"""
 
-_LEADS = Listing("leads.page", "leads l", "l", cut=LEAD, shown=_SHOWN, joins=_JOINS)
+_LEADS = Listing("leads.page", "leads l", "l", cut=LEAD, shown=_SHOWN, joins=_JOINS, kept="leads")
 _SEARCHED = Listing(
     "leads.search", "found f", "f", cut="f.id, f.created_at, f.updated_at", shown=_SHOWN,
     joins=f"left join leads l on l.account_id = $1 and l.id = f.id {_JOINS}",
@@ -91,7 +91,14 @@ class LeadViews(Reader):
             listing, where = _LEADS, lead_conditions(query, phone, deleted=query.deleted)
             if query.search is not UNSET:
                 listing, where = _SEARCHED, searched_leads(query.search, where)
-            text = listing.statement(query, order, where, account_id=self._account_id, told=told)
+            text = listing.statement(
+                query,
+                order,
+                where,
+                account_id=self._account_id,
+                told=told,
+                know_totals=self._know_totals,
+            )
             return await self._fetch(text, *where.arguments)
 
         rows = await self._fetch_by_phone(query.phone, fetch)

@@ -13,6 +13,7 @@ from clarin_postgres.connection import Row
 from clarin_postgres.paging import struct, structs
 from clarin_postgres.scope import Scope
 from clarin_postgres.search import searched
+from clarin_postgres.totals import gain
 
 LEAD_BUT_NAME = (
     "l.id, l.contact_id, l.status, l.pipeline_id, l.stage_id, l.source, l.notes, "
@@ -92,9 +93,10 @@ _SAVE = f"""-- leads.save
     saved as (
         update leads l set {_CHANGED.assignments} from n
         where l.account_id = $1 and l.id = n.id and not exists (select from rival)
-        returning l.id
+        returning l.id, {gain("leads", "l")} as gain
     )
-    select (select rival.id from rival) as rival, array(select saved.id from saved) as ids"""
+    select (select rival.id from rival) as rival, array(select saved.id from saved) as ids,
+        (select sum(saved.gain) from saved) as gain"""
 _LOG_MOVES = f"""-- leads.log_moves
     with {_MOVES.rows(2)}
     insert into stage_moves (account_id, {_MOVES.names})
@@ -151,13 +153,16 @@ class PostgresLeadStore(LeadStore):
         if not drafts:
             return []
         ids = _ids(await self.scope.one(_ADD, at, *_NEW.arrays(drafts)))
+        self.scope.gains.leads += len(ids)
         return [_born(draft, lead_id, at) for draft, lead_id in zip(drafts, ids, strict=True)]
 
     async def save(self, leads: Sequence[Lead]) -> None:
         """Store changed leads; raises Conflict `duplicate_lead`, or NotFound for a stranger."""
         if not leads:
             return
-        saved = _ids(await self.scope.one(_SAVE, *_CHANGED.arrays(leads)))
+        row = await self.scope.one(_SAVE, *_CHANGED.arrays(leads))
+        saved = _ids(row)
+        self.scope.gains.leads += row["gain"] or 0
         if missing := {lead.id for lead in leads}.difference(saved):
             raise NotFound("lead", min(missing))
 

@@ -2,7 +2,8 @@
 
 The page is cut first, by an index that begins with the account and has the list's order. What
 the rows show of other tables is joined to the few that are left. Total, number of the last
-event and rows come from one statement, and so from one snapshot.
+event and rows come from one statement, and so from one snapshot. A filtered list is counted;
+the total of a whole one is kept beside the log (`totals`).
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from clarin_core.domain.paging import Page, Paged
 from clarin_core.errors import Malformed, NotFound
 from clarin_postgres.conditions import Conditions
 from clarin_postgres.connection import Row
+from clarin_postgres.totals import KEPT, whole
 
 S = TypeVar("S", bound=Struct)
 
@@ -69,7 +71,8 @@ class Listing:
 
     `cut` are the columns read from `source` while the page is cut, `shown` what is shown of its
     rows, and `joins` brings what else they show; `alias` is the rows' name in all of them.
-    `beside` is one row, which is there even if the page is empty.
+    `beside` is one row, which is there even if the page is empty; it has the total of the whole
+    list, too, if there is a `kept` one.
     """
 
     name: str
@@ -78,17 +81,26 @@ class Listing:
     cut: str
     shown: str
     joins: str = ""
-    beside: str = "select s.last_seq from account_stream s where s.account_id = $1"
+    beside: str = f"select s.last_seq, {KEPT} from account_stream s where s.account_id = $1"
+    kept: str | None = None
 
     def statement(
-        self, query: Paged, order: Order, where: Conditions, *, account_id: int, told: str = ""
+        self,
+        query: Paged,
+        order: Order,
+        where: Conditions,
+        *,
+        account_id: int,
+        told: str = "",
+        know_totals: bool = False,
     ) -> str:
         """Return the text that reads a page, and bind its parameters.
 
         `told` are columns that every row repeats, even the one row of an empty page.
+        `know_totals` tells whether kept totals may be taken, as `Reads` says.
         """
         start = query.start(account_id)
-        total = f"(select count(*) from {self.source} where {where})"
+        total = self._total(where, know_totals=know_totals)
         after = [] if start is None else [order.beyond(self.alias, start, where)]
         size = where.bind(query.size + query.by_cursor)
         offset = where.bind(0 if query.by_cursor else query.offset)
@@ -103,6 +115,12 @@ class Listing:
             ) {self.alias} on true
             {self.joins}
             order by {order.by(self.alias)}"""
+
+    def _total(self, where: Conditions, *, know_totals: bool) -> str:
+        """Return what tells how many rows there are on all pages."""
+        if know_totals and self.kept and str(where) == whole(self.kept, self.alias):
+            return f"s.{self.kept}"
+        return f"(select count(*) from {self.source} where {where})"
 
 
 def page_of(rows: list[Row], query: Paged, order: Order, account_id: int, kind: type[S]) -> Page[S]:

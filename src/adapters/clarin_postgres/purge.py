@@ -1,12 +1,16 @@
-"""What a purge takes away, from all accounts at once.
+"""What a purge takes away, from all accounts at once, and sets right.
 
 Each statement is a transaction of its own, and none of them holds for long what a writer waits
-for: where logs are to begin is found out first, declared then, and the rows go last.
+for: where logs are to begin is found out first, declared then, and the rows go last. Totals are
+looked at without a lock, in one snapshot; only an account that has a wrong one is held up, for
+as long as it takes to count its rows.
 """
 
 from datetime import datetime
 
+from clarin_core.domain.ids import AccountId
 from clarin_postgres.connection import Line, Row
+from clarin_postgres.totals import LISTED, whole
 
 _PATIENCE_S = 600
 _BEGIN = f"-- begin\nbegin; set local statement_timeout = '{_PATIENCE_S}s'"
@@ -47,6 +51,27 @@ _TRIM = """-- storage.trim
 _EVENTS = """-- storage.purge_events
     delete from event_log e using account_stream s
     where s.account_id = e.account_id and e.seq <= s.trimmed_to"""
+_COUNTED = "".join(
+    f"""
+    left join (
+        select r.account_id, count(*) as total from {table} r
+        where {LISTED[table].format("r")} group by r.account_id
+    ) {table} on {table}.account_id = s.account_id"""
+    for table in LISTED
+)
+_MISCOUNTED = f"""-- storage.miscounted
+    select s.account_id from account_stream s{_COUNTED}
+    where {" or ".join(f"s.{table} <> coalesce({table}.total, 0)" for table in LISTED)}
+    order by s.account_id"""
+# Whoever has changed the totals since, and is not seen, has this lock.
+_HOLD = """-- storage.hold_totals
+    select s.account_id from account_stream s where s.account_id = $1 for no key update"""
+_RECOUNT = f"""-- storage.recount
+    update account_stream s set {
+    ", ".join(
+        f"{table} = (select count(*) from {table} r where {whole(table, 'r')})" for table in LISTED
+    )
+} where s.account_id = $1"""
 
 
 async def purge(
@@ -67,9 +92,18 @@ async def purge(
     accounts, seqs = [row["account_id"] for row in outdated], [row["seq"] for row in outdated]
     await run_patiently(line, _TRIM, accounts, seqs)
     await run_patiently(line, _EVENTS)
+    for row in await run_patiently(line, _MISCOUNTED):
+        await _recount(line, row["account_id"])
 
 
 async def run_patiently(line: Line, text: str, *arguments: object) -> list[Row]:
     """Run a statement over all accounts, with more patience than a request has."""
     async with line.transaction(_BEGIN):
         return await line.fetch(text, *arguments, timeout_s=_PATIENCE_S)
+
+
+async def _recount(line: Line, account_id: AccountId) -> None:
+    """Count what an account has, while none of its transactions can end."""
+    async with line.transaction(_BEGIN):
+        await line.fetch(_HOLD, account_id)
+        await line.fetch(_RECOUNT, account_id, timeout_s=_PATIENCE_S)

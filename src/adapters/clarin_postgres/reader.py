@@ -18,7 +18,12 @@ REGION = "(select a.default_region from accounts a where a.id = $1) as region, "
 
 
 class Reads(Protocol):
-    """Runs one reading statement of an account, whose id is its first parameter."""
+    """Runs one reading statement of an account, whose id is its first parameter.
+
+    `know_totals` says whether what is kept of totals is what these reads see.
+    """
+
+    know_totals: bool = True
 
     async def fetch(self, account_id: AccountId, text: str, *arguments: object) -> list[Row]:
         """Return the rows."""
@@ -76,6 +81,10 @@ class Reader:
         self._reads = reads
         self._regions = regions
         self._account_id = account_id
+
+    @property
+    def _know_totals(self) -> bool:
+        return self._reads.know_totals
 
     async def _fetch(self, text: str, *arguments: object) -> list[Row]:
         return await self._reads.fetch(self._account_id, text, *arguments)

@@ -1,11 +1,12 @@
 """What the stores of one account work on, inside a transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from clarin_core.domain.ids import AccountId
 from clarin_postgres.connection import Line, Row
 from clarin_postgres.reader import Reads
+from clarin_postgres.totals import Gains
 
 
 class Focus(Protocol):
@@ -24,6 +25,7 @@ class Scope:
 
     account_id: AccountId
     focus: Focus
+    gains: Gains = field(default_factory=Gains)
 
     async def fetch(self, text: str, *arguments: object) -> list[Row]:
         """Run a statement and return its rows."""
@@ -42,6 +44,8 @@ class Scope:
 
 class OwnReads(Reads):
     """Reads of an open transaction, under row-level security like all that it does."""
+
+    know_totals = False  # They do not have yet what the transaction adds.
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

@@ -66,12 +66,15 @@ class PostgresTransaction(Transaction):
         self._emitted += map(encoded, events)
 
     async def append(self, origin: bytes, *, at: datetime) -> News | None:
-        """Write the log; return what there will be to announce, None without events."""
-        if not self._emitted:
+        """Write log and totals; return what there will be to announce, None without events."""
+        gains = self._scope.gains.values
+        if not self._emitted and not any(gains):
             return None
-        row = await self._scope.first(APPEND, *columns_of(self._emitted), at, origin)
+        row = await self._scope.first(APPEND, *columns_of(self._emitted), at, origin, *gains)
         if row is None:
             raise NotFound("account", self._scope.account_id)
+        if not self._emitted:
+            return None
         return news_of(row, self._scope.account_id, self._emitted, origin, at)
 
 

@@ -10,6 +10,7 @@ from clarin_postgres.message_columns import MESSAGE
 from clarin_postgres.paging import structs
 from clarin_postgres.replies import counted
 from clarin_postgres.scope import Scope
+from clarin_postgres.totals import loss
 
 PORTION = 20_000
 """How many messages go to another chat in one statement."""
@@ -70,8 +71,9 @@ _MARKS = f"""-- chats.unite_marks
     update message_marks x set chat_id = $2
     where x.account_id = $1 and x.chat_id = $3
         and x.wa_message_id not in (select n.wa_message_id from n)"""
-_REMOVE = """-- chats.unite_remove
-    delete from chats h where h.account_id = $1 and h.id = $2"""
+_REMOVE = f"""-- chats.unite_remove
+    delete from chats h where h.account_id = $1 and h.id = $2
+    returning {loss("chats", "h")} as loss"""
 
 
 async def unite(scope: Scope, survivor: ChatId, gone: ChatId) -> list[MessageId]:
@@ -85,7 +87,7 @@ async def unite(scope: Scope, survivor: ChatId, gone: ChatId) -> list[MessageId]
     pairs = await scope.fetch(_PAIRS, survivor, gone)
     await scope.fetch(_MARKS, survivor, gone, *MARKS.arrays(map(_joined, pairs)))
     await _unite_doubles(scope, survivor, doubles)
-    await scope.fetch(_REMOVE, gone)
+    scope.gains.chats -= (await scope.one(_REMOVE, gone))["loss"]
     return dropped
 
 

@@ -18,7 +18,7 @@ from clarin_core.domain.devices import DeviceQuery
 from clarin_core.domain.events import Event, EventAction, PipelineChanged, State, replay
 from clarin_core.domain.inbox_state import InboxState
 from clarin_core.domain.leads import Lead, LeadQuery, LeadView
-from clarin_core.domain.paging import PageQuery
+from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.quick_replies import QuickReplyQuery
 from clarin_core.domain.tags import TagLink, TagQuery
 from clarin_core.testing import strategies
@@ -27,6 +27,7 @@ from clarin_core.testing.steps import STEPS, Seed, Step, seeds
 from clarin_core.testing.tenants import OnPurposeError, Tenant
 
 Row = TypeVar("Row", Lead, Contact)
+View = TypeVar("View")
 
 
 class Work(NamedTuple):
@@ -111,9 +112,9 @@ class Life:
     async def _shown(self) -> State:
         """Return what the account's lists add up to; a deleted contact shows no tags."""
         views = self.account.views
-        live = (await views.leads(LeadQuery(limit=200))).data
-        deleted = (await views.leads(LeadQuery(limit=200, deleted=True))).data
-        contacts = (await views.contacts(ContactQuery(limit=200))).data
+        live = _all(await views.leads(LeadQuery(limit=200)))
+        deleted = _all(await views.leads(LeadQuery(limit=200, deleted=True)))
+        contacts = _all(await views.contacts(ContactQuery(limit=200)))
         async with self.account.begin() as tx:
             known = await tx.contacts.get_many(list(self.state.contacts))
         hidden = [contact for contact in known if contact.deleted_at is not None]
@@ -132,6 +133,12 @@ class Life:
             lead_tags=_links(live + deleted),
             contact_tags=_links(contacts),
         )
+
+
+def _all(page: Page[View]) -> list[View]:
+    """Return the rows of a page that has all of a list, as its total says."""
+    assert page.total == len(page.data)
+    return page.data
 
 
 def _without(view: Row, entity: type[Row]) -> Row:
