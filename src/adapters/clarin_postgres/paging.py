@@ -9,6 +9,7 @@ the total of a whole one is kept beside the log (`totals`).
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from types import GenericAlias
 from typing import Any, TypeVar
 
 import msgspec
@@ -147,7 +148,8 @@ def structs(rows: list[Row], kind: type[S]) -> list[S]:
         }
         for row in map(tuple, rows)
     ]
-    return msgspec.convert(found, list[kind])  # type: ignore[valid-type]  # a type as a value
+    made: list[S] = msgspec.convert(found, GenericAlias(list, (kind,)))
+    return made
 
 
 @cache
