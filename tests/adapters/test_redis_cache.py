@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from clarin_core.domain.cache import CacheKey
+from clarin_core.domain.cache import CacheKey, Entry
 from clarin_core.domain.ids import AccountId
 from clarin_core.ports.cache import Cache
 from clarin_core.testing import CacheContract
@@ -42,6 +42,12 @@ def new_realm() -> Realm:
 async def opened(realm: Realm | None = None, shapes: str = SHAPES) -> AsyncIterator[RedisCache]:
     async with RedisLink(URL, call_s=PATIENCE_S) as link:
         yield RedisCache(link, realm or new_realm(), shapes)
+
+
+async def kept(cache: Cache, key: CacheKey, put: Entry) -> None:
+    """Put an entry, and see it arrive: what is asked comes behind what was put."""
+    await cache.put(key, put)
+    assert await cache.get(key) == put
 
 
 class TestRedisCache(CacheContract):
@@ -85,8 +91,8 @@ def test_what_is_not_as_it_was_put_is_a_miss_and_goes(spoil: Spoil) -> None:
         realm = new_realm()
         async with opened(realm) as cache, Redis.from_url(URL) as client:
             name, other = (realm.name(SHAPES, key.text) for key in (KEY, OTHER))
-            await cache.put(KEY, entry(5))
-            await cache.put(OTHER, entry(6))
+            await kept(cache, KEY, entry(5))
+            await kept(cache, OTHER, entry(6))
             await spoil(client, name, other)
             assert await cache.get(KEY) is None
             await cache.put(KEY, entry(4))
@@ -125,7 +131,7 @@ def test_what_others_put_under_our_key_is_a_miss(stranger: Realm) -> None:
         realm = Realm(SECRET, token_hex(6))
         name = realm.name(SHAPES, KEY.text)
         async with opened(realm) as cache, Redis.from_url(URL) as client:
-            await cache.put(KEY, entry(5))
+            await kept(cache, KEY, entry(5))
             content = realm.opened(name, await client.get(name))
             assert content is not None
             await client.set(name, stranger.sealed(name, content))
