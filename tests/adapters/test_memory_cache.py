@@ -72,6 +72,8 @@ def test_everything_is_forgotten_after_its_time() -> None:
         await cache.put(KEY, entry(1))
         at += timedelta(seconds=299)
         assert await cache.get(KEY) == entry(1)
+        cache.renew(KEY, entry(2))
+        assert cache.peek(KEY) == entry(2)
         at += timedelta(seconds=1)
         assert await cache.get(KEY) is None
         assert (len(cache), cache.size_bytes) == (0, 0)

@@ -69,6 +69,24 @@ def test_only_what_was_changed_is_stale() -> None:
     tell(story, of_another_process=True)
 
 
+def test_what_has_not_changed_is_as_if_read_now() -> None:
+    """Renewed again and again, it still knows the first change of what it was made of."""
+
+    async def story(tenant: Tenant, known: Knowledge, feed: Feed) -> None:
+        entry = await kept(known, "tag:1")
+        for _ in range(3):
+            await change(tenant, known, 2)
+            assert known.allows(entry)
+            newer = known.renewed(entry)
+            assert (newer.seq > entry.seq, newer.body) == (True, entry.body)
+            assert known.renewed(newer) is newer
+            entry = newer
+        await change(tenant, known, 1)
+        assert not known.allows(entry)
+
+    tell(story)
+
+
 def test_what_this_process_changed_casts_no_doubt_on_the_rest() -> None:
     """R10: it is known as soon as it is committed, and nothing is read for it."""
 

@@ -160,6 +160,20 @@ class LimiterContract:
 
         self.tell(story)
 
+    def test_a_token_at_hand_is_one_of_the_same(self) -> None:
+        """Whether it is waited for or not; where none is at hand, none is taken."""
+
+        async def story(pair: Limiters, clock: Watch) -> None:
+            found = 0
+            for _ in range(60):
+                found += pair[0].spend_now("ana", SLOW)
+                found += await let_in([pair[0].spend("ana", SLOW)])
+            assert found == SLOW.burst
+            assert not pair[0].spend_now("ana", SLOW)
+            await refused(pair[0].spend("ana", SLOW))
+
+        self.tell(story)
+
     def test_who_waits_as_long_as_told_gets_a_token(self) -> None:
         """One, and not another one at once."""
 
