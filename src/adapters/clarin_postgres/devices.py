@@ -114,10 +114,14 @@ _CALLS = """-- devices.calls
         ) as has_files
     ) f
     where d.is_wanted is not true or d.wants_contacts or o.has_errands or f.has_files"""
+# Two that are the first at once would meet at the second unique key, for which there is no
+# other way but failure; so they come one after the other.
 _LEASE = """-- devices.lease
     insert into device_leases as l (account_id, device_id, owner, token, expires_at)
     select $1, d.id, $3, 1, clock_timestamp() + $4
-    from devices d where d.account_id = $1 and d.id = $2
+    from devices d,
+        pg_advisory_xact_lock(hashtextextended(concat_ws(' ', $1::bigint, $2::bigint), 0))
+    where d.account_id = $1 and d.id = $2
     on conflict (account_id, device_id) do update
         set owner = $3, token = l.token + 1, expires_at = clock_timestamp() + $4
         where l.expires_at <= clock_timestamp()

@@ -13,10 +13,12 @@ _WANTED = """-- kommo.wanted
     left join kommo_leases l on l.account_id = k.account_id
     where k.connected <> '{}' and (l.expires_at is null or l.expires_at <= clock_timestamp())
     order by k.account_id"""
+# One after the other, as `devices.lease`.
 _LEASE = """-- kommo.lease
     insert into kommo_leases as l (account_id, owner, token, expires_at)
     select k.account_id, $2, 1, clock_timestamp() + $3
-    from kommo_links k where k.account_id = $1
+    from kommo_links k, pg_advisory_xact_lock(hashtextextended(concat_ws(' ', $1::bigint), 0))
+    where k.account_id = $1
     on conflict (account_id) do update
         set owner = $2, token = l.token + 1, expires_at = clock_timestamp() + $3
         where l.expires_at <= clock_timestamp()

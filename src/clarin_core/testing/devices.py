@@ -146,12 +146,13 @@ class LeaseLaws(Contract):
     @law()
     async def test_a_device_has_one_lease_at_a_time(self, account: Tenant) -> None:
         """Whoever comes second, or asks for its own once more, gets none."""
-        device = await account.add_device()
         owners = ["a", "b", "a", "c"]
-        taken = await asyncio.gather(*(self._lease(account, device, one) for one in owners))
-        leases = [one for one in taken if one is not None]
-        assert [(one.key, one.token) for one in leases] == [(account.key_of(device), 1)]
-        assert leases[0].owner in owners
+        for _ in range(20):  # That two come at the very same moment takes a few.
+            device = await account.add_device()
+            taken = await asyncio.gather(*(self._lease(account, device, one) for one in owners))
+            leases = [one for one in taken if one is not None]
+            assert [(one.key, one.token) for one in leases] == [(account.key_of(device), 1)]
+            assert leases[0].owner in owners
 
     @law()
     async def test_a_token_only_grows(self, account: Tenant) -> None:
