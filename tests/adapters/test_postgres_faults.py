@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,6 +55,9 @@ def test_a_server_that_became_a_standby_is_left(database: str) -> None:
     async def story(account: Tenant, admin: Admin) -> None:
         await admin.execute(f"alter database {name} set default_transaction_read_only = on")
         await admin.fetch(END_ALL, "clarin-service")
+        with suppress(Unavailable):  # The pool may not have heard of it yet.
+            async with account.begin():
+                pass
         async with account.begin():
             await admin.execute(f"alter database {name} reset default_transaction_read_only")
         with pytest.raises(Unavailable):

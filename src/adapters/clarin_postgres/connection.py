@@ -7,14 +7,13 @@ middle of a transaction is never taken for ours.
 
 A connection takes its role when it is made, and nobody changes the state of a session after
 that: an account is set for one transaction, and there is no LISTEN, no advisory lock and no
-temporary table on a pooled connection. So there is nothing to reset when one is given back,
-and the reset that asyncpg sends by default, a round trip, is left out.
+temporary table on a pooled connection. So there is nothing to reset when one is given back, as
+long as whatever was asked of it was answered; see `lender`.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
@@ -22,17 +21,15 @@ from typing import TYPE_CHECKING, TypeVar
 import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
-from asyncpg.pool import PoolConnectionProxy
 
 from clarin_core.errors import Unavailable
 from clarin_postgres.errors import DRIVER_ERRORS, POSTGRES, ConnectionLost, refusal, translated
+from clarin_postgres.lender import Lender
 
 _log = logging.getLogger("clarin_postgres")
 
 CONNECT_S = 3
-_ACQUIRE_S = 2
 _COMMAND_S = 5
-_CLOSE_S = 5
 _SLOW_S = 0.25
 _STATEMENTS_MAX = 300  # More than there are: what is in use stays prepared.
 _SETTINGS = {
@@ -66,16 +63,32 @@ else:
 
 
 class _Connection(_Driver):
-    def get_reset_query(self) -> str:
-        return ""
+    """A connection with what its lender notes on it."""
+
+    generation = 0
+    idle_since = 0.0
+
+    async def settle(self) -> None:
+        """Wait until what was cancelled is over, and undo what was begun.
+
+        The driver has every statement wait for that, so one that does nothing will do.
+        """
+        with suppress(asyncpg.InFailedSQLTransactionError):
+            await self.execute("-- pool.settle\nselect")
+        if self.is_in_transaction():
+            await self.execute("-- pool.undo\nrollback")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
-    """One connection, as the stores see it. Raises errors of the core only."""
+    """One connection, as the stores see it. Raises errors of the core only.
 
-    connection: "PoolConnectionProxy[Row]"
+    It `is_quiet` when all that was asked of it was answered.
+    """
+
+    connection: _Driver
     meter: Meter
+    is_quiet: bool = True
 
     async def fetch(
         self, text: str, *arguments: object, timeout_s: float | None = None
@@ -84,8 +97,8 @@ class Line:
         self.meter.statements += 1
         self.meter.watch(text)
         started = perf_counter()
-        rows = await _asked(
-            text, lambda: self.connection.fetch(text, *arguments, timeout=timeout_s)
+        rows = await self._answered(
+            text, self.connection.fetch(text, *arguments, timeout=timeout_s)
         )
         if (taken := perf_counter() - started) > _SLOW_S:
             _log.warning("%s took %.0f ms", name_of(text), taken * 1000)
@@ -98,7 +111,7 @@ class Line:
 
     async def control(self, text: str) -> str:
         """Begin or end a transaction; return what PostgreSQL calls that which it did."""
-        return await _asked(text, lambda: self.connection.execute(text))
+        return await self._answered(text, self.connection.execute(text))
 
     @asynccontextmanager
     async def transaction(self, begin: str) -> AsyncIterator[None]:
@@ -113,6 +126,17 @@ class Line:
                 await self.control("-- rollback\nrollback")
             raise
 
+    async def _answered(self, text: str, asking: Awaitable[T]) -> T:
+        """Wait for the driver; raise its errors in the core's words, without a trace of values."""
+        self.is_quiet = False
+        try:
+            answer = await asking
+        except DRIVER_ERRORS as error:
+            self.is_quiet = isinstance(error, asyncpg.PostgresError)
+            raise translated(error, name_of(text)) from None
+        self.is_quiet = True
+        return answer
+
 
 class Pool:
     """A few connections in one role."""
@@ -122,57 +146,32 @@ class Pool:
         self._role = role
         self._size = size
         self._meter = meter
-        self._pool: asyncpg.Pool[Row] | None = None
+        self._lender: Lender[_Connection] | None = None
 
     async def open(self) -> None:
         """Connect; raises Unavailable, or PostgresSetupError with what helps."""
-        pool = asyncpg.create_pool(
-            self._dsn,
-            min_size=0,  # Nothing is connected in the background, where errors reach nobody.
-            max_size=self._size,
-            timeout=CONNECT_S,
-            command_timeout=_COMMAND_S,
-            statement_cache_size=_STATEMENTS_MAX,
-            connection_class=_Connection,
-            init=_speak_json,
-            target_session_attrs=SessionAttribute.primary,
-            server_settings={
-                **_SETTINGS, "role": self._role, "application_name": self._role.replace("_", "-")
-            },
-        )  # fmt: skip
+        lender = Lender(self._connect, size=self._size)
         try:
-            await pool
-            await pool.release(await pool.acquire(timeout=CONNECT_S))
+            lender.give_back(await lender.take(), is_quiet=True)
         except (*DRIVER_ERRORS, ValueError) as error:
             raise refusal(error) from None
-        self._pool = pool
+        self._lender = lender
 
     async def close(self) -> None:
         """Disconnect; whoever still works gets a few seconds."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            with suppress(TimeoutError):  # The driver has cut the connections off by then.
-                await asyncio.wait_for(pool.close(), _CLOSE_S)
+        lender, self._lender = self._lender, None
+        if lender is not None:
+            await lender.close()
 
-    @asynccontextmanager
-    async def line(self) -> AsyncIterator[Line]:
+    def line(self) -> AbstractAsyncContextManager[Line]:
         """Lend a connection; raises Unavailable when none is free for two seconds.
 
         When one is lost, all are made anew: what cut it off has most likely cut off all, and a
         server that may no longer write keeps its connections open.
         """
-        if self._pool is None:
+        if self._lender is None:
             raise Unavailable(POSTGRES)
-        pool = self._pool
-        connection = await _asked("-- pool.acquire", lambda: pool.acquire(timeout=_ACQUIRE_S))
-        try:
-            yield Line(connection, self._meter)
-        except ConnectionLost:
-            await pool.expire_connections()
-            raise
-        finally:
-            with suppress(*DRIVER_ERRORS):  # A connection that cannot be given back is dropped.
-                await pool.release(connection)
+        return _Loan(self._lender, self._meter)
 
     async def fetch(self, text: str, *arguments: object) -> list[Row]:
         """Run one reading statement, a second time if the connection turned out to be dead."""
@@ -182,24 +181,52 @@ class Pool:
         async with self.line() as line:
             return await line.fetch(text, *arguments)
 
+    async def _connect(self) -> _Connection:
+        made: _Connection = await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT_S,
+            command_timeout=_COMMAND_S,
+            statement_cache_size=_STATEMENTS_MAX,
+            connection_class=_Connection,
+            target_session_attrs=SessionAttribute.primary,
+            server_settings={
+                **_SETTINGS, "role": self._role, "application_name": self._role.replace("_", "-")
+            },
+        )  # fmt: skip
+        await _speak_json(made)
+        return made
+
+
+class _Loan:
+    """A connection that goes back when it was used, in one step that nobody can interrupt."""
+
+    __slots__ = ("_connection", "_lender", "_line", "_meter")
+
+    def __init__(self, lender: Lender[_Connection], meter: Meter) -> None:
+        self._lender = lender
+        self._meter = meter
+
+    async def __aenter__(self) -> Line:
+        try:
+            self._connection = await self._lender.take()
+        except DRIVER_ERRORS as error:
+            raise translated(error, "pool.acquire") from None
+        self._line = Line(self._connection, self._meter)
+        return self._line
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ConnectionLost):
+            self._lender.expire(self._connection)
+        self._lender.give_back(self._connection, is_quiet=self._line.is_quiet)
+
 
 def name_of(text: str) -> str:
     """Return the name in a statement's first line."""
     return text.lstrip().partition("\n")[0].removeprefix("-- ")
 
 
-async def _asked(text: str, ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask the driver; raise its errors in the core's words, without a trace of values.
-
-    A dead connection raises before there is anything to wait for.
-    """
-    try:
-        return await ask()
-    except DRIVER_ERRORS as error:
-        raise translated(error, name_of(text)) from None
-
-
-async def _speak_json(connection: "asyncpg.Connection[Row]") -> None:
+async def _speak_json(connection: _Driver) -> None:
+    """Have JSON taken apart by msgspec; the server is not asked about a type that it comes with."""
     await connection.set_type_codec(
         "json",
         schema="pg_catalog",

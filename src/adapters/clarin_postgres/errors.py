@@ -28,6 +28,7 @@ _LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCachedStatementError,
     asyncpg.TargetServerAttributeNotMatched,
     ConnectionError,
 )
@@ -103,7 +104,10 @@ _MISSING = {
 
 
 class ConnectionLost(Unavailable):
-    """The connection was dead, or died: a read may be tried on another one."""
+    """The connection is of no use any more: a read may be tried on another one.
+
+    It was dead, or died, or what it has prepared was for tables that have changed since.
+    """
 
 
 class PostgresSetupError(RuntimeError):
