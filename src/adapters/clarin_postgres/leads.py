@@ -12,7 +12,7 @@ from clarin_postgres.columns import Columns
 from clarin_postgres.connection import Row
 from clarin_postgres.paging import struct, structs
 from clarin_postgres.scope import Scope
-from clarin_postgres.search import searched
+from clarin_postgres.search import searched_of_lead
 
 LEAD_BUT_NAME = (
     "l.id, l.contact_id, l.status, l.pipeline_id, l.stage_id, l.source, l.notes, "
@@ -45,7 +45,7 @@ _LIFE = {
     "version": "integer",
     "deleted_at": "timestamptz",
 }
-_DERIVED = {"search": lambda lead: searched([lead.name])}
+_DERIVED = {"search": searched_of_lead}
 _NEW = Columns(_DRAFT, derived=_DERIVED)
 _CHANGED = Columns({**_DRAFT, **_LIFE}, derived=_DERIVED)
 _MOVES = Columns(
