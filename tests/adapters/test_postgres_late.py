@@ -1,63 +1,31 @@
 """Transactions that begin late: what they cost, and what happens when somebody is quicker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import convert
 
-from clarin_core.domain.actor import Actor, Role
-from clarin_core.domain.events import LeadUpdated
-from clarin_core.domain.ids import KommoId, LeadId, UserId
-from clarin_core.domain.leads import Lead, LeadChange, LeadView
+from clarin_core.domain.ids import KommoId, LeadId
+from clarin_core.domain.leads import LeadChange, LeadView
 from clarin_core.errors import Conflict, Contention, NotFound, Unavailable
-from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.mirrors import record_of
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import LATER, Tenant, draft, leads_in
-from clarin_core.usecases.leads import LeadUseCases
 from clarin_postgres.connection import Line
-from clarin_server.http.tries import patiently, tries_of
+from clarin_server.http.tries import patiently
 from support.administered import END_ALL, Admin, someone_waits, tell
-
-Ending = Callable[[Transaction], Awaitable[object]]
-
-
-async def at_once(tx: Transaction) -> None:
-    """Let everything happen at the end."""
-
-
-async def by_a_statement(tx: Transaction) -> None:
-    """Ask what cannot wait, so that the transaction begins."""
-    await tx.tags.known([])
-
-
-def attempt(account: Tenant) -> AbstractAsyncContextManager[Transaction]:
-    return account.storage.attempt(account.id)
-
-
-async def rename(tx: Transaction, lead_id: LeadId, name: str) -> Lead:
-    lead = await tx.leads.get(lead_id)
-    lead.alter({"name": name}, at=LATER)
-    await tx.leads.save([lead])
-    tx.emit(LeadUpdated(leads=[lead], changed=["name"]))
-    return lead
-
-
-async def rename_in_earnest(account: Tenant, lead_id: LeadId, name: str) -> None:
-    async with account.begin() as tx:
-        await rename(tx, lead_id, name)
-
-
-def user_of(account: Tenant) -> Actor:
-    return Actor(account_id=account.id, user_id=UserId(1), role=Role.ADMIN)
-
-
-def updates_in(account: Tenant) -> list[Callable[..., Awaitable[LeadView]]]:
-    return tries_of(LeadUseCases(account.storage, lambda: LATER), "update", account.storage)
+from support.attempts import (
+    Ending,
+    at_once,
+    attempt,
+    by_a_statement,
+    rename,
+    rename_in_earnest,
+    updates_in,
+    user_of,
+)
 
 
 def test_a_change_is_a_look_a_write_and_the_view(database: str) -> None:

@@ -151,7 +151,7 @@ class PostgresLeadStore(LeadStore):
         if not drafts:
             return []
         ids = _ids(await self.scope.one(_ADD, at, *_NEW.arrays(drafts)))
-        return [_born(draft, lead_id, at) for draft, lead_id in zip(drafts, ids, strict=True)]
+        return [born(draft, lead_id, at) for draft, lead_id in zip(drafts, ids, strict=True)]
 
     async def save(self, leads: Sequence[Lead]) -> None:
         """Store changed leads; raises Conflict `duplicate_lead`, or NotFound for a stranger."""
@@ -201,7 +201,8 @@ def _ids(row: Row) -> list[LeadId]:
     return list(row["ids"])
 
 
-def _born(draft: LeadDraft, lead_id: LeadId, at: datetime) -> Lead:
+def born(draft: LeadDraft, lead_id: LeadId, at: datetime) -> Lead:
+    """Return the lead that a draft becomes."""
     values = {name: getattr(draft, name) for name in LeadDraft.__struct_fields__}
     values["custom_fields"] = dict(draft.custom_fields)
     return Lead(id=lead_id, created_at=at, updated_at=at, version=1, **values)

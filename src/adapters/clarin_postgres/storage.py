@@ -37,15 +37,19 @@ noticed at BEGIN, so nothing can be written in its name.
 
 Attempts. Who tries again upon Contention can have a transaction that begins late (`attempt`). Its
 first looks lock nothing, and go through the readers; of each row that was seen its mark is kept,
-which every change replaces. Saves that nothing but such a change can refuse are kept, too. If
-nothing else is asked for, the end is one statement: it locks what was seen, compares the marks,
-writes, raises the counter and appends the events. So no lock outlives a round trip, and the row
-of the counter is locked for as long as one statement and its commit take. Whoever was overtaken
-has written nothing and is Contention. All other methods of all stores begin the transaction as
-ever, with the same locks and the same comparison first: so a store that knows nothing of this is
-right, and each can learn it by itself (`late`). A second try is no attempt: it waits for its turn,
-so rows that many change at once starve nobody. Of a write whose answer was lost not even the
-number is known: the hint names one beyond all, which makes everybody look.
+which every change replaces. Writes that nothing but such a change, or a rival who makes the same,
+can refuse are kept; what is new has its id before, from a few that the process takes at a time, so
+that among equals of one moment ids say nothing of the order. If nothing else is asked for, the end
+is one statement: it locks what was seen, compares the marks, writes, raises the counter and appends
+the events. So no lock outlives a round trip, and the row of the counter is locked for as long as
+one statement and its commit take. Whoever was overtaken has written nothing and is Contention. All
+other methods of all stores begin the transaction as ever, with the same locks and the same
+comparison first: so a store that knows nothing of this is right, and each can learn it by itself
+(`late_stores`). Since all is compared, a process may even go by what it remembers, as it does of
+default pipelines; whoever ends without a comparison, such as with a refusal, is then Contention,
+too. A second try is no attempt: it waits for its turn, so rows that many change at once starve
+nobody. Of a write whose answer was lost not even the number is known: the hint names one beyond
+all, which makes everybody look.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -57,7 +61,7 @@ from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
-from clarin_core.errors import Invalid
+from clarin_core.errors import ClarinError, Contention, Invalid
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher, News, UserChanged
@@ -69,9 +73,11 @@ from clarin_core.ports.views import Views
 from clarin_postgres.connection import Meter, Pool, say_nothing
 from clarin_postgres.devices import PostgresDeviceLeases
 from clarin_postgres.directory import PostgresDirectory
+from clarin_postgres.errors import POSTGRES
 from clarin_postgres.events import POSITION, position_of
 from clarin_postgres.kommo_leases import PostgresKommoLeases
-from clarin_postgres.late import Late, LateWork
+from clarin_postgres.late import Late, Memory
+from clarin_postgres.late_stores import LateWork
 from clarin_postgres.migrations import check_schema
 from clarin_postgres.purge import purge, run_patiently
 from clarin_postgres.reader import BEGIN, GuardedReads, OpenReads, Reads, Regions, begin_in
@@ -120,6 +126,7 @@ class PostgresStorage(Storage):
         self._writers = Pool(dsn, WRITER, size=_WRITERS, meter=self._meter)
         self._directors = Pool(dsn, DIRECTORY, size=_DIRECTORS, meter=self._meter)
         self._reads: Reads = (GuardedReads if guarded_reads else OpenReads)(self._readers)
+        self._memory = Memory(self._writers)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -238,7 +245,14 @@ class PostgresStorage(Storage):
             self._tell(News(account_id, _ANY_SEQ))
 
         async with AsyncExitStack() as opened:
-            yield LateWork(Late(account_id, self._reads, self._writers, opened, doubt))
+            late = Late(account_id, self._reads, self._writers, self._memory, opened, doubt)
+            try:
+                yield LateWork(late)
+            except ClarinError as error:
+                self._memory.forget(account_id)
+                if late.relies_on_memory and not late.has_begun:
+                    raise Contention(POSTGRES) from error  # It may go by what is no more.
+                raise
 
     @asynccontextmanager
     async def _working(
