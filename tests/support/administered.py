@@ -9,6 +9,7 @@ import asyncpg
 from clarin_core.ports.event_publisher import EventPublisher
 from clarin_core.testing.tenants import NOON, Tenant, settle
 from clarin_postgres import PostgresStorage
+from clarin_postgres.connection import say_nothing
 
 END_ALL = """
     select pg_terminate_backend(a.pid, 5000) from pg_stat_activity a
@@ -31,6 +32,7 @@ def tell(
     *,
     publisher: EventPublisher | None = None,
     guarded_reads: bool = False,
+    watch: Callable[[str], None] = say_nothing,
 ) -> None:
     """Run a story with a fresh account and a connection of the server's administrator."""
 
@@ -38,7 +40,11 @@ def tell(
         admin = await asyncpg.connect(database)
         try:
             async with PostgresStorage(
-                database, clock=lambda: NOON, publisher=publisher, guarded_reads=guarded_reads
+                database,
+                clock=lambda: NOON,
+                publisher=publisher,
+                guarded_reads=guarded_reads,
+                watch=watch,
             ) as storage:
                 await story(await settle(storage), admin)
         finally:

@@ -14,9 +14,9 @@ from clarin_core.ports.stores import IdempotencyStore
 from clarin_core.ports.transaction import Transaction
 from clarin_postgres.accounts import ACCOUNT
 from clarin_postgres.conditions import Conditions
-from clarin_postgres.connection import Line
 from clarin_postgres.idempotency import PostgresIdempotencyStore
 from clarin_postgres.paging import ABOVE_ACCOUNTS, BY_ID, NO_ACCOUNT, Listing, page_of, struct
+from clarin_postgres.scope import Statements
 from clarin_postgres.search import searched, text_pattern
 from clarin_postgres.sessions import PostgresSessions
 from clarin_postgres.transaction import Work
@@ -46,7 +46,7 @@ _REMOVE = """-- accounts.remove
 class PostgresAccounts(Accounts):
     """All accounts."""
 
-    line: Line
+    line: Statements
 
     async def add(self, new: NewAccount, *, at: datetime) -> Account:
         """Store an account with an empty log; raises Conflict for a slug that is taken."""

@@ -7,8 +7,9 @@ from clarin_core.domain.idempotency import Repeatable, StoredAnswer
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import AlreadyRunning, Contention
 from clarin_core.ports.stores import IdempotencyStore
-from clarin_postgres.connection import Line, Row
+from clarin_postgres.connection import Row
 from clarin_postgres.paging import struct
+from clarin_postgres.scope import Statements
 
 # Who claims what another transaction has claimed waits for its end, here; a row that has an
 # answer then is locked and left as it is.
@@ -32,7 +33,7 @@ class PostgresIdempotencyStore(IdempotencyStore):
     """The answers of one account, whichever one a transaction above accounts is in."""
 
     account_id: AccountId
-    line: Line
+    line: Statements
 
     async def claim(self, request: Repeatable, *, at: datetime) -> StoredAnswer | None:
         """Return the request's answer, or None if it is new; raises Conflict."""

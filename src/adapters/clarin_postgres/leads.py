@@ -12,7 +12,7 @@ from clarin_postgres.columns import Columns
 from clarin_postgres.connection import Row
 from clarin_postgres.paging import struct, structs
 from clarin_postgres.scope import Scope
-from clarin_postgres.search import searched
+from clarin_postgres.search import searched_of_lead
 from clarin_postgres.totals import gain
 
 LEAD_BUT_NAME = (
@@ -46,7 +46,7 @@ _LIFE = {
     "version": "integer",
     "deleted_at": "timestamptz",
 }
-_DERIVED = {"search": lambda lead: searched([lead.name])}
+_DERIVED = {"search": searched_of_lead}
 _NEW = Columns(_DRAFT, derived=_DERIVED)
 _CHANGED = Columns({**_DRAFT, **_LIFE}, derived=_DERIVED)
 _MOVES = Columns(
@@ -154,7 +154,7 @@ class PostgresLeadStore(LeadStore):
             return []
         ids = _ids(await self.scope.one(_ADD, at, *_NEW.arrays(drafts)))
         self.scope.gains.leads += len(ids)
-        return [_born(draft, lead_id, at) for draft, lead_id in zip(drafts, ids, strict=True)]
+        return [born(draft, lead_id, at) for draft, lead_id in zip(drafts, ids, strict=True)]
 
     async def save(self, leads: Sequence[Lead]) -> None:
         """Store changed leads; raises Conflict `duplicate_lead`, or NotFound for a stranger."""
@@ -206,7 +206,8 @@ def _ids(row: Row) -> list[LeadId]:
     return list(row["ids"])
 
 
-def _born(draft: LeadDraft, lead_id: LeadId, at: datetime) -> Lead:
+def born(draft: LeadDraft, lead_id: LeadId, at: datetime) -> Lead:
+    """Return the lead that a draft becomes."""
     values = {name: getattr(draft, name) for name in LeadDraft.__struct_fields__}
     values["custom_fields"] = dict(draft.custom_fields)
     return Lead(id=lead_id, created_at=at, updated_at=at, version=1, **values)

@@ -15,11 +15,11 @@ from clarin_postgres.paging import Listing, Order, page_of, struct, structs
 from clarin_postgres.reader import Reader
 from clarin_postgres.scope import Scope
 
-_PIPELINE = (
+PIPELINE = (
     "p.id, p.name, p.description, p.is_default, p.position, p.kommo_id, "
     "p.created_at, p.updated_at, p.version"
 )
-_STAGES = """coalesce((
+STAGES = """coalesce((
         select json_agg(json_build_object(
             'id', g.id, 'name', g.name, 'color', g.color, 'position', g.position,
             'kind', g.kind, 'kommo_id', g.kommo_id) order by g.position)
@@ -27,7 +27,7 @@ _STAGES = """coalesce((
     ), '[]') as stages"""
 _BY_POSITION = Order(("position", "id"), (int, int))
 _LISTING = Listing(
-    "pipelines.page", "pipelines p", "p", cut=_PIPELINE, shown=f"{_PIPELINE}, {_STAGES}"
+    "pipelines.page", "pipelines p", "p", cut=PIPELINE, shown=f"{PIPELINE}, {STAGES}"
 )
 
 _NEW_STAGES = Columns({"name": "text", "color": "text", "kind": "text"})
@@ -44,7 +44,7 @@ _ALL_STAGES = Columns(
 
 # A lock may have to wait for a change. The pipeline is then read anew, the stages are those of
 # the time before: `seen` tells, and the statement is run again with the lock in hand.
-_READ = f"""select {_PIPELINE}, {_STAGES}, p.xmin = seen.xmin as is_fresh
+_READ = f"""select {PIPELINE}, {STAGES}, p.xmin = seen.xmin as is_fresh
     from pipelines p
     join pipelines seen on seen.account_id = p.account_id and seen.id = p.id
     where p.account_id = $1"""
@@ -119,7 +119,7 @@ _SAVE = f"""-- pipelines.save
 _REMOVE = """-- pipelines.remove
     delete from pipelines p where p.account_id = $1 and p.id = $2"""
 _VIEW = f"""-- pipelines.view
-    select {_PIPELINE}, {_STAGES} from pipelines p where p.account_id = $1 and p.id = $2"""
+    select {PIPELINE}, {STAGES} from pipelines p where p.account_id = $1 and p.id = $2"""
 
 
 @dataclass(frozen=True, slots=True)

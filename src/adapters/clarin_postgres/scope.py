@@ -4,15 +4,27 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from clarin_core.domain.ids import AccountId
-from clarin_postgres.connection import Line, Row
+from clarin_postgres.connection import Row
 from clarin_postgres.reader import Reads
 from clarin_postgres.totals import Gains
+
+
+class Statements(Protocol):
+    """Runs statements in a transaction. Raises errors of the core only."""
+
+    async def fetch(self, text: str, *arguments: object) -> list[Row]:
+        """Run a statement and return its rows."""
+        ...
+
+    async def first(self, text: str, *arguments: object) -> Row | None:
+        """Run a statement and return its first row, None if there is none."""
+        ...
 
 
 class Focus(Protocol):
     """A transaction that may be in several accounts, one at a time."""
 
-    line: Line
+    line: Statements
 
     async def turn_to(self, account_id: AccountId) -> None:
         """Make an account the one that row-level security lets through."""

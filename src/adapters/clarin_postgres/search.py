@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from clarin_core.domain.contacts import ContactDraft
+from clarin_core.domain.leads import LeadDraft
 from clarin_core.domain.phone import digits_in_search
 from clarin_core.domain.text import fold
 
@@ -23,6 +24,11 @@ def searched_of_contact(contact: ContactDraft) -> str:
     """Return what is kept of a contact; its phone is searched as it is."""
     names = (contact.full_name, contact.short_name, contact.custom_name, contact.push_name)
     return searched((*names, contact.email, contact.company))
+
+
+def searched_of_lead(lead: LeadDraft) -> str:
+    """Return what is kept of a lead, whose person is searched with the contact."""
+    return searched([lead.name])
 
 
 def text_pattern(text: str) -> str:

@@ -7,8 +7,9 @@ from clarin_core.domain.accounts import Session, Standing
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.errors import NotFound
 from clarin_core.ports.directory import Sessions
-from clarin_postgres.connection import Line, Row
+from clarin_postgres.connection import Row
 from clarin_postgres.paging import struct
+from clarin_postgres.scope import Statements
 
 _ADD = """-- sessions.add
     insert into sessions as s (user_id, account_id, refresh_hash, expires_at)
@@ -48,7 +49,7 @@ STANDINGS = """-- storage.standings
 class PostgresSessions(Sessions):
     """All sign-ins."""
 
-    line: Line
+    line: Statements
     changed: set[UserId]
 
     async def add(

@@ -34,10 +34,26 @@ a table, and none but the last may read a password hash.
 Round trips. BEGIN and the account go together in one; each store's method is one statement,
 whatever the number of rows; the log is one, COMMIT is one. An account that does not exist is
 noticed at BEGIN, so nothing can be written in its name.
+
+Attempts. Who tries again upon Contention can have a transaction that begins late (`attempt`). Its
+first looks lock nothing, and go through the readers; of each row that was seen its mark is kept,
+which every change replaces. Writes that nothing but such a change, or a rival who makes the same,
+can refuse are kept; what is new has its id before, from a few that the process takes at a time, so
+that among equals of one moment ids say nothing of the order. If nothing else is asked for, the end
+is one statement: it locks what was seen, compares the marks, writes, raises the counter and appends
+the events. So no lock outlives a round trip, and the row of the counter is locked for as long as
+one statement and its commit take. Whoever was overtaken has written nothing and is Contention. All
+other methods of all stores begin the transaction as ever, with the same locks and the same
+comparison first: so a store that knows nothing of this is right, and each can learn it by itself
+(`late_stores`). Since all is compared, a process may even go by what it remembers, as it does of
+default pipelines; whoever ends without a comparison, such as with a refusal, is then Contention,
+too. A second try is no attempt: it waits for its turn, so rows that many change at once starve
+nobody. Of a write whose answer was lost not even the number is known: the hint names one beyond
+all, which makes everybody look.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Self
 
@@ -45,7 +61,7 @@ from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
-from clarin_core.errors import Invalid
+from clarin_core.errors import ClarinError, Contention, Invalid
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher, News, UserChanged
@@ -57,8 +73,11 @@ from clarin_core.ports.views import Views
 from clarin_postgres.connection import Meter, Pool, say_nothing
 from clarin_postgres.devices import PostgresDeviceLeases
 from clarin_postgres.directory import PostgresDirectory
+from clarin_postgres.errors import POSTGRES
 from clarin_postgres.events import POSITION, position_of
 from clarin_postgres.kommo_leases import PostgresKommoLeases
+from clarin_postgres.late import Late, Memory
+from clarin_postgres.late_stores import LateWork
 from clarin_postgres.migrations import check_schema
 from clarin_postgres.purge import purge, run_patiently
 from clarin_postgres.reader import BEGIN, GuardedReads, OpenReads, Reads, Regions, begin_in
@@ -71,6 +90,7 @@ from clarin_postgres.views import PostgresViews
 _READERS = 8
 _WRITERS = 8
 _DIRECTORS = 4
+_ANY_SEQ = 2**62  # Beyond any log: whoever hears it looks, and goes on from what is there.
 
 _POSITIONS = f"""-- storage.positions
     select s.account_id, {POSITION} from account_stream s where s.account_id = any($1)"""
@@ -106,6 +126,7 @@ class PostgresStorage(Storage):
         self._writers = Pool(dsn, WRITER, size=_WRITERS, meter=self._meter)
         self._directors = Pool(dsn, DIRECTORY, size=_DIRECTORS, meter=self._meter)
         self._reads: Reads = (GuardedReads if guarded_reads else OpenReads)(self._readers)
+        self._memory = Memory(self._writers)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -129,7 +150,15 @@ class PostgresStorage(Storage):
         self, account_id: AccountId, origin: Origin = SYSTEM
     ) -> AsyncIterator[Transaction]:
         """Open a transaction of an account; raises NotFound."""
-        async with self._working(self._writers, origin, begin_in(account_id)) as work:
+        async with self._working(_begun(self._writers, begin_in(account_id)), origin) as work:
+            yield work.is_in(account_id)
+
+    @asynccontextmanager
+    async def attempt(
+        self, account_id: AccountId, origin: Origin = SYSTEM
+    ) -> AsyncIterator[Transaction]:
+        """Open a transaction that begins late, and may then be Contention."""
+        async with self._working(self._late(account_id), origin) as work:
             yield work.is_in(account_id)
 
     def views(self, account_id: AccountId) -> Views:
@@ -139,7 +168,7 @@ class PostgresStorage(Storage):
     @asynccontextmanager
     async def directory(self, origin: Origin = SYSTEM) -> AsyncIterator[Directory]:
         """Open a transaction above accounts, for sign-in and administration only."""
-        async with self._working(self._directors, origin, BEGIN) as work:
+        async with self._working(_begun(self._directors, BEGIN), origin) as work:
             yield PostgresDirectory(work)
 
     @property
@@ -211,12 +240,28 @@ class PostgresStorage(Storage):
         return self._meter.statements
 
     @asynccontextmanager
-    async def _working(self, pool: Pool, origin: Origin, begin: str) -> AsyncIterator[Work]:
+    async def _late(self, account_id: AccountId) -> AsyncIterator[Work]:
+        def doubt() -> None:
+            self._tell(News(account_id, _ANY_SEQ))
+
+        async with AsyncExitStack() as opened:
+            late = Late(account_id, self._reads, self._writers, self._memory, opened, doubt)
+            try:
+                yield LateWork(late)
+            except ClarinError as error:
+                self._memory.forget(account_id)
+                if late.relies_on_memory and not late.has_begun:
+                    raise Contention(POSTGRES) from error  # It may go by what is no more.
+                raise
+
+    @asynccontextmanager
+    async def _working(
+        self, opening: AbstractAsyncContextManager[Work], origin: Origin
+    ) -> AsyncIterator[Work]:
         hints: list[News | UserChanged] = []
         is_committed = False
         try:
-            async with pool.line() as line, line.transaction(begin):
-                work = Work(line)
+            async with opening as work:
                 yield work
                 hints = await work.append(origin, at=self._clock())
             is_committed = True
@@ -227,6 +272,12 @@ class PostgresStorage(Storage):
     def _tell(self, hint: News | UserChanged) -> None:
         if self._publisher is not None:
             self._publisher.announce(hint)
+
+
+@asynccontextmanager
+async def _begun(pool: Pool, begin: str) -> AsyncIterator[Work]:
+    async with pool.line() as line, line.transaction(begin):
+        yield Work(line)
 
 
 def _doubtful(hint: News | UserChanged) -> News | UserChanged:

@@ -11,7 +11,6 @@ from clarin_core.ports.transaction import Transaction
 from clarin_core.ports.views import Views
 from clarin_postgres.accounts import PostgresAccountStore
 from clarin_postgres.chats import PostgresChatStore
-from clarin_postgres.connection import Line
 from clarin_postgres.contacts import PostgresContactStore
 from clarin_postgres.devices import PostgresDeviceStore
 from clarin_postgres.events import APPEND, Encoded, columns_of, encoded, encoded_origin, news_of
@@ -26,7 +25,7 @@ from clarin_postgres.outbox import PostgresOutboxStore
 from clarin_postgres.pipelines import PostgresPipelineStore
 from clarin_postgres.quick_replies import PostgresQuickReplyStore
 from clarin_postgres.reader import Regions
-from clarin_postgres.scope import OwnReads, Scope
+from clarin_postgres.scope import OwnReads, Scope, Statements
 from clarin_postgres.tags import PostgresTagStore
 from clarin_postgres.views import PostgresViews
 
@@ -81,7 +80,7 @@ class PostgresTransaction(Transaction):
 class Work:
     """A transaction of PostgreSQL, and the accounts that it is in."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Statements) -> None:
         self.line = line
         self.changed_users = set[UserId]()
         self._entered: dict[AccountId, PostgresTransaction] = {}
@@ -90,7 +89,7 @@ class Work:
     def is_in(self, account_id: AccountId) -> PostgresTransaction:
         """Return the part of an account in which the transaction is already."""
         self._current = account_id
-        part = PostgresTransaction(Scope(account_id, self))
+        part = self._part(Scope(account_id, self))
         self._entered[account_id] = part
         return part
 
@@ -113,6 +112,9 @@ class Work:
         parts = sorted(self._entered.items())
         news = [await part.append(kept, at=at) for _, part in parts]
         return [*filter(None, news), *map(UserChanged, sorted(self.changed_users))]
+
+    def _part(self, scope: Scope) -> PostgresTransaction:
+        return PostgresTransaction(scope)
 
     async def _turn(self, account_id: AccountId) -> None:
         if await self.line.first(_ENTER, account_id) is None:

@@ -12,7 +12,7 @@ from clarin_core.domain.paging import Page
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.directory import Users
 from clarin_postgres.conditions import Conditions
-from clarin_postgres.connection import Line, Row
+from clarin_postgres.connection import Row
 from clarin_postgres.paging import (
     ABOVE_ACCOUNTS,
     BY_ID,
@@ -22,6 +22,7 @@ from clarin_postgres.paging import (
     struct,
     structs,
 )
+from clarin_postgres.scope import Statements
 from clarin_postgres.search import searched, text_pattern
 
 _USER = (
@@ -92,7 +93,7 @@ class PostgresUsers(Users):
     A user name may not be another's address either: a login names one user or none.
     """
 
-    line: Line
+    line: Statements
     changed: set[UserId]
 
     async def add(self, user: User, *, password_hash: str) -> User:

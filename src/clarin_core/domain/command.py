@@ -5,7 +5,7 @@ from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import force_setattr
+from msgspec.structs import asdict, force_setattr
 
 from clarin_core.domain.text import clean_text
 from clarin_core.errors import Invalid
@@ -56,8 +56,7 @@ class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def given(self) -> dict[str, Any]:
         """Return the fields that the caller named, null ones included."""
-        pairs = ((field, getattr(self, field)) for field in self.__struct_fields__)
-        return {field: value for field, value in pairs if value is not UNSET}
+        return {field: value for field, value in asdict(self).items() if value is not UNSET}
 
 
 class Change(Command, frozen=True, kw_only=True):

@@ -36,6 +36,17 @@ class Storage(Protocol):
         """
         ...
 
+    def attempt(
+        self, account_id: AccountId, origin: Origin = SYSTEM
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction as `begin` does, for who does it all again upon Contention.
+
+        It need not lock what it reads, and so may find at its end that somebody has changed it:
+        then it raises Contention, and nothing happened. That an account does not exist may show
+        with what is done in it. What is done again is best done with `begin`, which waits.
+        """
+        return self.begin(account_id, origin)
+
     def views(self, account_id: AccountId) -> Views:
         """Return the account's reads; costs nothing."""
         ...

@@ -1,6 +1,7 @@
 """Laws of the unit of work: all or nothing, nobody else sees it, nobody overwrites it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from clarin_core.domain.chats import Chat
@@ -24,6 +25,7 @@ from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline
 from clarin_core.domain.quick_replies import NewQuickReply, QuickReply
 from clarin_core.domain.replies import Reaction
 from clarin_core.domain.tags import NewTag, Tag, TagOrigin, TagTarget
+from clarin_core.errors import Contention
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing import strategies
 from clarin_core.testing.contract import Capability, Contract, law
@@ -148,6 +150,22 @@ class TransactionLaws(Contract):
         assert stored.version == lead.version + WRITERS
         versions = [told.version for told in leads_in(await account.events())]
         assert versions == list(range(lead.version, stored.version + 1))
+
+    @law()
+    async def test_an_attempt_counts_or_did_nothing(self, account: Tenant) -> None:
+        """R10: whoever was overtaken is told Contention, and does it again."""
+        lead = await account.add_lead()
+
+        async def change(number: int) -> None:
+            with suppress(Contention):
+                async with self.storage.attempt(account.id) as tx:
+                    tx.emit(*await rename(tx, lead.id, f"Luz {number}"))
+                return
+            await change(number)
+
+        await asyncio.gather(*map(change, range(WRITERS)))
+        versions = [told.version for told in leads_in(await account.events())]
+        assert versions == list(range(lead.version, lead.version + WRITERS + 1))
 
     @law()
     async def test_accounts_do_not_wait_for_each_other(self, account: Tenant) -> None:

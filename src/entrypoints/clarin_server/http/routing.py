@@ -5,12 +5,10 @@ bound stops the start. A request then passes these steps: credential and limit, 
 query, operation, answer.
 """
 
-import asyncio
 import dataclasses
-import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -19,7 +17,7 @@ from sanic import HTTPResponse, Request
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.command import Change, Command
 from clarin_core.domain.idempotency import IdempotencyKey
-from clarin_core.errors import Contention, Malformed
+from clarin_core.errors import Malformed
 from clarin_core.ports.storage import Storage
 from clarin_core.ports.views import Views
 from clarin_core.usecases.idempotency import Once
@@ -35,12 +33,10 @@ from clarin_server.http.kept import KeptAnswers
 from clarin_server.http.limits import Limits
 from clarin_server.http.repeating import Repeating, key_of
 from clarin_server.http.rows import Row
+from clarin_server.http.tries import TRIES, patiently, tries_of
 from clarin_server.services import Services
 
-_TRIES = 3
 _WITHOUT_BODY = ("GET", "HEAD")
-
-T = TypeVar("T")
 
 Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
@@ -62,7 +58,7 @@ class _Input:
 def bind(row: Row, services: Services, limits: Limits) -> Handler:
     """Return the handler of a row."""
     input_ = _input(row)
-    call = _operation(row, services)
+    tries = _operation(row, services)
     repeat = _repetition(row, services) if row.is_repeatable else None
     convert = {name: _from_path(row, name) for name in row.in_path}
 
@@ -84,7 +80,7 @@ def bind(row: Row, services: Services, limits: Limits) -> Handler:
             arguments[input_.name] = input_.read(request, body)
         if repeat and (key := key_of(request)):
             return await repeat(request, key, arguments)
-        value = await _patiently(call, arguments)
+        value = await patiently(tries, arguments)
         return answer(value, row.status, request_id_of(request))
 
     return handle
@@ -93,7 +89,7 @@ def bind(row: Row, services: Services, limits: Limits) -> Handler:
 def bind_kept(row: Row, services: Services, limits: Limits, kept: KeptAnswers) -> Handler:
     """Return the handler of a row whose read may be kept; none of them is for one role alone."""
     input_ = _input(row)
-    call = _operation(row, services)
+    tries = _operation(row, services)
     convert = {name: _from_path(row, name) for name in row.in_path}
 
     async def handle(request: Request, **path: str) -> HTTPResponse:
@@ -106,7 +102,7 @@ def bind_kept(row: Row, services: Services, limits: Limits, kept: KeptAnswers) -
             arguments[input_.name] = input_.read(request, body)
         if found := await kept.read(request, actor.account_id, row.operation.__name__, arguments):
             return found
-        value = await call(actor=actor, **arguments)
+        value = await patiently(tries, {"actor": actor, **arguments})
         return answer(value, row.status, request_id_of(request))
 
     return handle
@@ -119,17 +115,16 @@ def _input(row: Row) -> _Input | None:
     return _Input(name, type_, msgspec.json.Decoder(type_))
 
 
-def _operation(row: Row, services: Services) -> Callable[..., Awaitable[Any]]:
-    """Return the operation as a function of its arguments by name, the actor among them."""
+def _operation(row: Row, services: Services) -> list[Callable[..., Awaitable[Any]]]:
+    """Return the tries of the operation: functions of its arguments by name, with the actor."""
     name = row.operation.__name__
     if row.owner != Views.__name__:
-        owner = services.owner_of(row.owner)
-        return getattr(owner, name)  # type: ignore[no-any-return]  # its hints are the row's
+        return tries_of(services.owner_of(row.owner), name, services.storage)
 
     async def read(actor: Actor, **arguments: object) -> object:
         return await getattr(services.storage.views(actor.account_id), name)(**arguments)
 
-    return read
+    return [read] * TRIES
 
 
 def _repetition(row: Row, services: Services) -> Callable[..., Awaitable[HTTPResponse]]:
@@ -153,7 +148,7 @@ def _repetition(row: Row, services: Services) -> Callable[..., Awaitable[HTTPRes
             "request": request, "actor": actor, "named": named, "operation": operation,
             "looks_first": takes_long,
         }  # fmt: skip
-        return await _patiently(repeating.answer, asked)
+        return await patiently([repeating.answer] * TRIES, asked)
 
     return repeat
 
@@ -190,13 +185,3 @@ def _refuse_precondition(request: Request) -> None:
     """Raise Malformed rather than change what may not be as the caller saw it."""
     if request.method not in _WITHOUT_BODY and request.headers.get("if-match", "*") != "*":
         raise Malformed("If-Match", "does not count for this operation")
-
-
-async def _patiently(call: Callable[..., Awaitable[T]], arguments: dict[str, Any]) -> T:
-    """Try again what nothing came of because others changed the same rows."""
-    for _ in range(_TRIES - 1):
-        try:
-            return await call(**arguments)
-        except Contention:
-            await asyncio.sleep(random.uniform(0.01, 0.05))  # noqa: S311  (no secret)
-    return await call(**arguments)

@@ -1,0 +1,59 @@
+"""Attempts: what is done in them, and how they end."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+from clarin_core.domain.actor import Actor, Role
+from clarin_core.domain.events import LeadUpdated
+from clarin_core.domain.ids import LeadId, UserId
+from clarin_core.domain.leads import Lead, LeadView
+from clarin_core.ports.transaction import Transaction
+from clarin_core.testing.tenants import LATER, Tenant
+from clarin_core.usecases.leads import LeadUseCases
+from clarin_server.http.tries import tries_of
+
+Ending = Callable[[Transaction], Awaitable[object]]
+
+
+async def at_once(tx: Transaction) -> None:
+    """Let everything happen at the end."""
+
+
+async def by_a_statement(tx: Transaction) -> None:
+    """Ask what cannot wait, so that the transaction begins."""
+    await tx.tags.known([])
+
+
+def attempt(account: Tenant) -> AbstractAsyncContextManager[Transaction]:
+    """Begin late."""
+    return account.storage.attempt(account.id)
+
+
+async def rename(tx: Transaction, lead_id: LeadId, name: str) -> Lead:
+    """Read, think, write."""
+    lead = await tx.leads.get(lead_id)
+    lead.alter({"name": name}, at=LATER)
+    await tx.leads.save([lead])
+    tx.emit(LeadUpdated(leads=[lead], changed=["name"]))
+    return lead
+
+
+async def rename_in_earnest(account: Tenant, lead_id: LeadId, name: str) -> None:
+    """Rename a lead in a transaction that begins at once."""
+    async with account.begin() as tx:
+        await rename(tx, lead_id, name)
+
+
+def user_of(account: Tenant) -> Actor:
+    """Return somebody who works there."""
+    return Actor(account_id=account.id, user_id=UserId(1), role=Role.ADMIN)
+
+
+def updates_in(account: Tenant) -> list[Callable[..., Awaitable[LeadView]]]:
+    """Return how leads are changed, try by try."""
+    return tries_of(LeadUseCases(account.storage, lambda: LATER), "update", account.storage)
+
+
+def creations_in(account: Tenant) -> list[Callable[..., Awaitable[LeadView]]]:
+    """Return how leads are created, try by try."""
+    return tries_of(LeadUseCases(account.storage, lambda: LATER), "create", account.storage)
