@@ -21,7 +21,7 @@ async def at_once(tx: Transaction) -> None:
 
 async def by_a_statement(tx: Transaction) -> None:
     """Ask what cannot wait, so that the transaction begins."""
-    await tx.tags.known([])
+    await tx.members.active([])
 
 
 def attempt(account: Tenant) -> AbstractAsyncContextManager[Transaction]:

@@ -24,7 +24,7 @@ _REMEMBERED_MAX = 10_000
 _WRITE_KEPT = "-- late.write_kept\nselect write_kept($1, $2)"
 _WRITE = """-- late.write
     select w.last_seq, w.epoch from write_at_once(
-        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) w"""
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) w"""
 
 _REFUSALS = (Contention, Conflict, Invalid, NotFound)
 """What says that nothing was written."""
@@ -36,6 +36,7 @@ class Kind(Enum):
     PIPELINE = "pipelines"
     CONTACT = "contacts"
     LEAD = "leads"
+    TAG = "tags"
 
 
 class Seen(NamedTuple):
@@ -114,8 +115,12 @@ class Late(Statements):
 
     async def look(self, text: str, *arguments: object) -> Row | None:
         """Return a row as it is now, or None; who goes by it has to say that it `saw` it."""
-        rows = await self.reads.fetch(self.account_id, text, *arguments)
+        rows = await self.look_for_all(text, *arguments)
         return rows[0] if rows else None
+
+    async def look_for_all(self, text: str, *arguments: object) -> list[Row]:
+        """Return rows as they are now; who goes by one has to say that it `saw` it."""
+        return await self.reads.fetch(self.account_id, text, *arguments)
 
     def remembered(self) -> Row | None:
         """Return the default pipeline as it was once, if that is known."""

@@ -12,9 +12,10 @@ from typing import Any
 from msgspec.structs import asdict
 
 from clarin_core.domain.contacts import Contact, ContactDraft
-from clarin_core.domain.ids import ContactId, LeadId, PipelineId
+from clarin_core.domain.ids import ContactId, LeadId, PipelineId, TagId
 from clarin_core.domain.leads import Lead, LeadDraft, StageMove
 from clarin_core.domain.pipelines import Pipeline
+from clarin_core.domain.tags import TagLink, TagOrigin, TagTarget
 from clarin_core.domain.text import fold
 from clarin_core.errors import NotFound
 from clarin_core.ports.event_publisher import News
@@ -28,6 +29,7 @@ from clarin_postgres.paging import struct
 from clarin_postgres.pipelines import PIPELINE, STAGES, PostgresPipelineStore
 from clarin_postgres.scope import Scope
 from clarin_postgres.search import searched_of_contact, searched_of_lead
+from clarin_postgres.tags import PostgresTagStore
 from clarin_postgres.transaction import PostgresTransaction, Work
 
 _LEAD = f"""-- leads.look
@@ -45,6 +47,12 @@ _PHONE = f"""-- contacts.look_for_phone
 _DEFAULT = f"""-- pipelines.look_for_default
     select {PIPELINE}, {STAGES}, p.xmin::text::bigint as mark from pipelines p
     where p.account_id = $1 and p.is_default"""
+_TAGS = """-- tags.look
+    select t.id, t.xmin::text::bigint as mark, array(
+        select x.lead_id from lead_tags x
+        where x.account_id = $1 and x.tag_id = t.id and x.lead_id = any($3)
+    ) as lead_ids
+    from tags t where t.account_id = $1 and t.id = any($2)"""
 _LEAD_IDS = """-- leads.ids
     select nextval('leads_id_seq') as id from generate_series(1, $1)"""
 _CONTACT_IDS = """-- contacts.ids
@@ -201,6 +209,40 @@ class _LeadStore(PostgresLeadStore):
 
 
 @dataclass(frozen=True)
+class _TagStore(PostgresTagStore):
+    """A tag is seen with those of the seen leads that have it."""
+
+    late: Late
+
+    async def known(self, tag_ids: Collection[TagId]) -> set[TagId]:
+        if not self.late.may_look or self.late.seen(Kind.TAG):
+            return await super().known(tag_ids)
+        leads = list(self.late.seen(Kind.LEAD))
+        rows = await self.late.look_for_all(_TAGS, list(tag_ids), leads)
+        for row in rows:
+            self.late.saw(Kind.TAG, row, set(row["lead_ids"]))
+        return {row["id"] for row in rows}
+
+    async def link(
+        self, target: TagTarget, links: Collection[TagLink], *, origin: TagOrigin
+    ) -> list[TagLink]:
+        late, tags = self.late, self.late.seen(Kind.TAG)
+        if (
+            target is not TagTarget.LEAD
+            or not late.may_look
+            or not all(
+                one.target_id in late.seen(Kind.LEAD) and one.tag_id in tags for one in links
+            )
+        ):
+            return await super().link(target, links, origin=origin)
+        new = sorted({one for one in links if one.target_id not in tags[one.tag_id].told})
+        for one in new:
+            row = {"lead_id": one.target_id, "tag_id": one.tag_id, "origin": origin.value}
+            late.keep("lead_tags", row)
+        return new
+
+
+@dataclass(frozen=True)
 class _KommoStore(PostgresKommoStore):
     late: Late
 
@@ -222,6 +264,7 @@ class _Transaction(PostgresTransaction):
         self.contacts = _ContactStore(scope, late, new_contacts)
         self.leads = _LeadStore(scope, late, set(), new_contacts)
         self.kommo = _KommoStore(scope, late)
+        self.tags = _TagStore(scope, late)
         self._late = late
 
     async def append(self, origin: bytes, *, at: datetime) -> News | None:

@@ -15,7 +15,8 @@ create function hold_seen(
     wanted bigint,
     seen_pipelines bigint[], pipeline_marks bigint[],
     seen_contacts bigint[], contact_marks bigint[],
-    seen_leads bigint[], lead_marks bigint[], unmirrored bigint[]
+    seen_leads bigint[], lead_marks bigint[],
+    seen_tags bigint[], tag_marks bigint[], unmirrored bigint[]
 ) returns void language plpgsql as $$
 declare
     held bigint;
@@ -47,6 +48,14 @@ begin
             on s.id = l.id and s.mark = l.mark;
         if held <> cardinality(seen_leads) then perform fail_overtaken(); end if;
     end if;
+    if cardinality(seen_tags) > 0 then
+        select count(*) into held from (
+            select t.id, t.xmin::text::bigint as mark from tags t
+            where t.account_id = wanted and t.id = any(seen_tags)
+            order by t.id for key share
+        ) t join unnest(seen_tags, tag_marks) as s(id, mark) on s.id = t.id and s.mark = t.mark;
+        if held <> cardinality(seen_tags) then perform fail_overtaken(); end if;
+    end if;
     if cardinality(unmirrored) > 0 and exists (
         select from kommo_leads x
         where x.account_id = wanted and x.lead_id = any(unmirrored) and not x.is_gone
@@ -57,7 +66,7 @@ end
 $$;
 
 -- As the statements that save and add rows of these kinds, of rows that nothing can refuse but
--- somebody who was quicker: then a contact's phone is taken.
+-- somebody who was quicker: then a contact's phone is taken, or a tag is there.
 create function write_kept(wanted bigint, kept json) returns void language plpgsql as $$
 declare
     made bigint;
@@ -115,6 +124,15 @@ begin
         select wanted, n.lead_id, n.from_stage, n.to_stage, n.actor, n.at
         from json_populate_recordset(null::stage_moves, kept->'moves') n;
     end if;
+    if kept->'lead_tags' is not null then
+        insert into lead_tags (account_id, lead_id, tag_id, origin)
+        select wanted, n.lead_id, n.tag_id, n.origin
+        from json_populate_recordset(null::lead_tags, kept->'lead_tags') n
+        order by n.lead_id, n.tag_id
+        on conflict do nothing;
+        get diagnostics made = row_count;
+        if made <> json_array_length(kept->'lead_tags') then perform fail_overtaken(); end if;
+    end if;
 end
 $$;
 
@@ -124,7 +142,8 @@ create function write_at_once(
     wanted bigint,
     seen_pipelines bigint[], pipeline_marks bigint[],
     seen_contacts bigint[], contact_marks bigint[],
-    seen_leads bigint[], lead_marks bigint[], unmirrored bigint[],
+    seen_leads bigint[], lead_marks bigint[],
+    seen_tags bigint[], tag_marks bigint[], unmirrored bigint[],
     kept json, names text[], payloads bytea[], written_at timestamptz, written_by bytea,
     more_leads bigint, more_contacts bigint, more_chats bigint,
     out last_seq bigint, out epoch uuid
@@ -133,11 +152,13 @@ begin
     perform set_config('app.account_id', wanted::text, true);
     perform hold_seen(
         wanted, seen_pipelines, pipeline_marks, seen_contacts, contact_marks, seen_leads,
-        lead_marks, unmirrored);
+        lead_marks, seen_tags, tag_marks, unmirrored);
     perform write_kept(wanted, kept);
     update account_stream s set
-            last_seq = s.last_seq + cardinality(names), leads = s.leads + more_leads,
-            contacts = s.contacts + more_contacts, chats = s.chats + more_chats
+            last_seq = s.last_seq + cardinality(names),
+            leads = s.leads + more_leads,
+            contacts = s.contacts + more_contacts,
+            chats = s.chats + more_chats
         where s.account_id = wanted
         returning s.last_seq, s.epoch into last_seq, epoch;
     insert into event_log (account_id, seq, at, name, payload, origin)
