@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from clarin_core.domain.ids import AccountId
-from clarin_core.ports.event_publisher import Hint, Missed, News
+from clarin_core.ports.event_publisher import Appended, Hint, Missed, News
 from clarin_core.testing import EventPublisherContract
 from clarin_core.testing.event_publisher import Publishers, until
+from clarin_core.testing.tenants import NOON
 from clarin_embedded import EmbeddedValkey
 from clarin_redis import Realm, RedisLink, RedisPublisher
 
@@ -77,7 +78,7 @@ def test_a_flood_is_gathered_and_its_end_is_heard() -> None:
     asyncio.run(story())
 
 
-UNTRUE = msgspec.msgpack.encode(["somebody", {1: 2**63}, []])
+UNTRUE = msgspec.msgpack.encode(["somebody", [[1, 2**62, None]], []])
 Stranger = Callable[[str], Realm]
 STRANGERS: dict[str, Stranger] = {
     "secret": lambda database: Realm(b"x" * 32, database),
@@ -209,3 +210,27 @@ def test_it_can_be_closed_at_any_moment() -> None:
                         await asyncio.sleep(0)
 
     asyncio.run(story())
+
+
+def test_what_is_much_is_left_to_be_read() -> None:
+    """A message is bounded: the number gets there, and what it stands for is in the log."""
+    much, last = _brought(2, 20_000), _brought(4, 10_000)
+    crowd = [_brought(account, 10_000) for account in range(5, 45)]
+
+    async def story() -> None:
+        async with asyncio.timeout(20), pair() as (one, other):
+            heard: list[Hint] = []
+            with other.heard_by(heard.append):
+                for hint in (_brought(1, 1000), much, *crowd, last):
+                    one.announce(hint)
+                await until(lambda: last._replace(appended=None) in heard)
+            news = [hint for hint in heard if isinstance(hint, News)]
+            assert news[:2] == [_brought(1, 1000), much._replace(appended=None)]
+            assert {hint.account_id for hint in news} == {1, 2, 4, *range(5, 45)}
+            assert sum(one.appended.size for one in news if one.appended) <= 256 * 1024
+
+    asyncio.run(story())
+
+
+def _brought(account: int, size: int) -> News:
+    return News(AccountId(account), 1, Appended("one", 1, NOON, b"", (b"x" * size,)))

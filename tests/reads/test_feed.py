@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from msgspec.structs import replace
+
 from clarin_core.domain.events import EventPage, EventQuery, Recorded, TagDeleted
 from clarin_core.domain.ids import AccountId, TagId
-from clarin_core.ports.event_publisher import Appended, Hint, News
+from clarin_core.ports.event_publisher import Hint, News
 from clarin_core.ports.views import Views
 from clarin_core.reads.feed import PAGE, Listener, Stream
 from clarin_core.testing.tenants import Tenant, settle
@@ -109,7 +111,7 @@ def test_what_another_history_brings_is_not_told() -> None:
         await tenant.emit(gone(1))
         brought = news[0].appended
         assert brought is not None
-        restored = Appended("another", brought.count, brought.read)
+        restored = replace(brought, epoch="another")
         stream.learn(news[0]._replace(appended=restored))
         assert (heard.numbers, stream.is_current) == ([], False)
 

@@ -3,8 +3,10 @@
 from contextlib import AsyncExitStack
 from datetime import datetime
 
+import msgspec
+
 from clarin_core.domain.actor import Origin
-from clarin_core.domain.events import Event, EventQuery, Recorded
+from clarin_core.domain.events import Event
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import NotFound
 from clarin_core.ports.event_publisher import Appended, News, UserChanged
@@ -66,16 +68,14 @@ class MemoryTransaction(Transaction):
     def commit(self, *, at: datetime, origin: Origin) -> News | None:
         """Make it count; return what is to be announced, None without events."""
         merge(self.tables)
-        log, count = self._space.log, len(self._bodies)
+        log = self._space.log
+        first = log.seq + 1
         log.append(self._bodies, at=at, origin=origin)
-        seq, epoch = log.seq, log.position.epoch
-        if not count:
+        if not self._bodies:
             return None
-
-        def read() -> list[Recorded]:
-            return log.read(EventQuery(after=seq - count, limit=count)).data
-
-        return News(self._scope.account_id, seq, Appended(epoch, count, read))
+        by = msgspec.json.encode(origin)
+        brought = Appended(log.position.epoch, first, at, by, tuple(self._bodies))
+        return News(self._scope.account_id, log.seq, brought)
 
 
 class Work:

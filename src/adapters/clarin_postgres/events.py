@@ -88,15 +88,9 @@ def news_of(
     """Return the hint of what `APPEND` returned, which counts as soon as it is committed."""
     seq: int = row["last_seq"]
     epoch: UUID = row["epoch"]
-
-    def read() -> list[Recorded]:
-        first, by = seq - len(events) + 1, _read_origin(origin)
-        return [
-            Recorded(seq=number, at=at, origin=by, event=_read_event(event.payload))
-            for number, event in enumerate(events, first)
-        ]
-
-    return News(account_id, seq, Appended(epoch.hex, len(events), read))
+    payloads = tuple(event.payload for event in events)
+    brought = Appended(epoch.hex, seq - len(events) + 1, at, origin, payloads)
+    return News(account_id, seq, brought)
 
 
 def position_of(row: Row) -> Position:

@@ -2,14 +2,15 @@
 
 What happens here is heard here at once, whatever Redis does. For the others it is gathered while
 a message is on its way, and sent in the next one: a busy process sends few messages, each of
-them new. A message that cannot be sent is lost, as hints may be. Who cannot listen says so
-(`is_whole`), and looks at the logs more often; who can again looks at once. What a stranger says
-on the channel does not open, and is passed over: a number from nowhere would cast doubt for ever.
+them new. What was appended goes along unless it is much, so that the others need not read it. A
+message that cannot be sent is lost, as hints may be. Who cannot listen says so (`is_whole`), and
+looks at the logs more often; who can again looks at once. What a stranger says on the channel does
+not open, and is passed over: a number from nowhere would cast doubt for ever.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from secrets import token_hex
@@ -21,7 +22,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from clarin_core.domain.ids import AccountId, UserId
+from clarin_core.domain.ids import UserId
 from clarin_core.ports.event_publisher import (
     Announcement,
     Aside,
@@ -37,6 +38,7 @@ from clarin_redis.realm import Realm
 
 _WAITING_MAX = 10_000
 _ASIDES_MAX = 1_000
+_BROUGHT_MAX, _ALL_BROUGHT_MAX = 16 * 1024, 256 * 1024  # Bytes of one hint, and of a message.
 _LISTEN_S = 1.0
 _SILENCE_S = 3.0
 _AGAIN_S = 1.0
@@ -45,7 +47,7 @@ _CANCEL_S = 0.1
 
 class _Message(Struct, array_like=True):
     sender: str
-    news: dict[AccountId, int]
+    news: list[News]
     users: list[UserId]
     asides: list[Aside] = []
 
@@ -63,7 +65,8 @@ class RedisPublisher(EventPublisher):
         self._channel = realm.name("hints")
         self._me = token_hex(8)
         self._listeners: list[Heed] = []
-        self._news: dict[AccountId, int] = {}
+        self._news = deque[News](maxlen=_WAITING_MAX)
+        self._brought = 0
         self._users: set[UserId] = set()
         self._asides = deque[Aside](maxlen=_ASIDES_MAX)
         self._due = asyncio.Event()
@@ -96,9 +99,9 @@ class RedisPublisher(EventPublisher):
             case Aside():
                 self._asides.append(hint)
             case News():
-                self._news[hint.account_id] = max(hint.seq, self._news.pop(hint.account_id, 0))
-        while len(self._news) + len(self._users) > _WAITING_MAX:
-            self._drop_one()
+                self._news.append(self._lightened(hint))
+        if len(self._users) > _WAITING_MAX:
+            self._users.pop()
         self._due.set()
 
     @contextmanager
@@ -114,17 +117,21 @@ class RedisPublisher(EventPublisher):
         for heed in list(self._listeners):
             heed(hint)
 
-    def _drop_one(self) -> None:
-        if self._news:
-            del self._news[next(iter(self._news))]
-        else:
-            self._users.pop()
+    def _lightened(self, hint: News) -> News:
+        """Return a hint that brings along no more than the next message has room for."""
+        size = hint.appended.size if hint.appended else 0
+        if size > _BROUGHT_MAX or self._brought + size > _ALL_BROUGHT_MAX:
+            return hint._replace(appended=None)
+        self._brought += size
+        return hint
 
     async def _speak(self) -> None:
         while True:
             await self._due.wait()
             self._due.clear()
-            news, self._news = self._news, {}
+            news = _gathered(self._news)
+            self._news.clear()
+            self._brought = 0
             users, self._users = self._users, set()
             asides = list(self._asides)
             self._asides.clear()
@@ -179,8 +186,8 @@ class RedisPublisher(EventPublisher):
         message = self._opened(data)
         if message is None or message.sender == self._me:
             return
-        for account_id, seq in message.news.items():
-            self._tell(News(account_id, seq))
+        for news in message.news:
+            self._tell(news)
         for user_id in message.users:
             self._tell(UserChanged(user_id))
         for aside in message.asides:
@@ -192,3 +199,10 @@ class RedisPublisher(EventPublisher):
             return None if said is None else _decode(said)
         except msgspec.MsgspecError:  # Ours, and of another version.
             return None
+
+
+def _gathered(news: Iterable[News]) -> list[News]:
+    """Return hints without those that bring nothing along and that a later one makes good."""
+    hints = list(news)
+    last = {hint.account_id: hint for hint in hints}
+    return [hint for hint in hints if hint.appended or hint is last[hint.account_id]]

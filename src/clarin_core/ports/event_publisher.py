@@ -5,20 +5,44 @@ What passes, such as that somebody types, goes the same way and is in no log: `A
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from clarin_core.domain.events import Recorded
+import msgspec
+from msgspec import Struct
+
+from clarin_core.domain.actor import Origin
+from clarin_core.domain.events import Event, Recorded
 from clarin_core.domain.ids import AccountId, UserId
 
+_read_event = msgspec.json.Decoder[Event](Event).decode
+_read_origin = msgspec.json.Decoder(Origin).decode
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """The last `count` events of a log, as they were committed; `read` costs no question."""
+
+class Appended(Struct, frozen=True, array_like=True):
+    """Events that were committed together, from number `first` on; `read` costs no question.
+
+    They are in JSON, as the log keeps them.
+    """
 
     epoch: str
-    count: int
-    read: Callable[[], list[Recorded]]
+    first: int
+    at: datetime
+    origin: bytes
+    events: tuple[bytes, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, about."""
+        return len(self.origin) + sum(map(len, self.events))
+
+    def read(self) -> list[Recorded]:
+        """Return the events as they are read from the log."""
+        origin = _read_origin(self.origin)
+        return [
+            Recorded(seq=seq, at=self.at, origin=origin, event=_read_event(event))
+            for seq, event in enumerate(self.events, self.first)
+        ]
 
 
 class News(NamedTuple):

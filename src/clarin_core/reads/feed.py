@@ -5,7 +5,7 @@ its log is a *hint*: the publisher's word that the account has news, or the poll
 the position of all streams in one statement. Hints may be lost, doubled or early. The read
 decides: events after the cursor, in order, until the log has no more; a hint that comes during a
 read is not answered by it. One read at a time per stream, whatever the number of hints and
-listeners. What this process has appended itself, right behind the cursor, need not be read.
+listeners. What a hint brings along, right behind the cursor, need not be read.
 
 A log that has another epoch (a restored backup), lost its end (a failover) or was trimmed beyond
 the cursor begins a new *history*. Whatever awaited the log meanwhile compares the history
@@ -89,9 +89,9 @@ class Stream:
         """
         self.hear(news.seq)
         brought = news.appended
-        if brought is None or brought.epoch != self.epoch or brought.count > PAGE:
+        if brought is None or brought.epoch != self.epoch or len(brought.events) > PAGE:
             return
-        if news.seq - brought.count == self.cursor:
+        if brought.first == self.cursor + 1:
             self._tell(brought.read())
 
     def meet(self, position: Position, *, asked_at: int) -> None:

@@ -248,7 +248,7 @@ class TransactionLaws(Contract):
         for hint in self.publisher.news(account.id):
             if brought := hint.appended:
                 assert brought.epoch == page.position.epoch
-                assert brought.read() == page.data[-brought.count :]
+                assert brought.read() == page.data[brought.first - 1 : hint.seq]
 
     @law(needs=Capability.ANNOUNCING)
     async def test_what_was_rolled_back_is_not_announced(self, account: Tenant) -> None:
