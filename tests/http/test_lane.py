@@ -1,11 +1,16 @@
 """The fast lane: every case has the same bytes with it and without it."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
+from secrets import token_hex
+from sys import getrefcount
 from typing import Any
 
 import pytest
 
+from clarin_core.domain.cache import lead_key
+from clarin_core.domain.ids import LeadId
 from clarin_core.testing.watch import Watch
 from clarin_memory import MemoryLimiter
 from clarin_server.http.lane import Lane
@@ -262,6 +267,24 @@ def test_who_does_not_read_is_not_written_to(monkeypatch: pytest.MonkeyPatch) ->
     assert len(set(found)) == 1
     assert counter.answers > 3
     assert max(waiting) < 2 * len(found[0])
+
+
+def test_what_is_not_kept_any_more_takes_no_memory() -> None:
+    """R23: a body is held where its bytes are counted, however many requests it answered."""
+
+    async def remembered(house: House, one: Line, at: Watch) -> list[bytes]:
+        key = lead_key(house.ana.account_id, LeadId(1))
+        entry = house.services.reads.through.near(key)
+        assert entry is not None
+        before = getrefcount(entry.body)
+        for path in (*[LEAD] * 5, TAGS):  # Of each connection Sanic knows the last request.
+            await one.ask(request(house.ana, path, f"X-Request-ID: {token_hex(8)}"))
+        gc.collect()  # Its requests and answers know each other.
+        after = getrefcount(entry.body)
+        assert after == before
+        return []
+
+    play(remembered)
 
 
 def test_the_lane_counts_what_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,3 +158,20 @@ def test_of_an_account_that_is_not_there_nothing_is_known() -> None:
         assert not nobody.allows(Entry("", 0, (), b""))
 
     tell(story)
+
+
+def test_who_stops_to_listen_before_it_began_never_begins() -> None:
+    """It is forgotten to make room while it asks where the log ends: it hears of nothing."""
+
+    async def story(tenant: Tenant, known: Knowledge, feed: Feed) -> None:
+        other = await kept(Knowledge(feed, tenant.id, Changes()), "tag:1")
+        async with known._stream._opening:
+            opening = asyncio.create_task(known.open())
+            await asyncio.sleep(0)
+            known.close()
+        await opening
+        await tenant.emit(gone(1))
+        assert not known.allows(other)
+        assert known.stamp() is None
+
+    tell(story)

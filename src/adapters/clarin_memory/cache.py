@@ -10,7 +10,8 @@ from clarin_core.domain.cache import CacheKey, Entry
 from clarin_core.ports.cache import NearCache
 from clarin_core.ports.small import Clock
 
-_OVERHEAD_BYTES = 500  # What Python itself takes for an entry, its key and its names.
+_OVERHEAD_BYTES = 500  # What Python itself takes for an entry and its key.
+_NAME_BYTES = 70
 
 
 class _Kept(Struct, frozen=True, gc=False):
@@ -66,7 +67,7 @@ class MemoryCache(NearCache):
         known = self._kept.get(key)
         if known and known.entry.epoch == entry.epoch and known.entry.seq > entry.seq:
             return
-        size = len(entry.body) + _OVERHEAD_BYTES
+        size = len(entry.body) + _OVERHEAD_BYTES + _NAME_BYTES * len(entry.names)
         self._drop(key)
         self._kept[key] = _Kept(entry, size, self._clock() + self._ttl)
         self._bytes += size

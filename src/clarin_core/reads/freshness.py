@@ -43,10 +43,11 @@ class Knowledge(Listener):
 
     async def open(self) -> None:
         """Begin to know, unless that was done before; of no account nothing is ever known."""
-        if self._since is None and not self._is_closed:
+        if self._since is None:
             with suppress(NotFound):
                 await self._stream.open()
-                self.begin_anew("")
+                if not self._is_closed:
+                    self.begin_anew("")
 
     def close(self) -> None:
         """Know nothing more: whoever still reads with this is allowed nothing that was kept."""

@@ -52,5 +52,5 @@ class KeptAnswers:
 
 
 def _answer(request: Request, key: CacheKey, entry: Entry) -> HTTPResponse:
-    request.ctx.kept = key, entry.body  # So the lane knows what it may answer the next time.
+    request.ctx.kept = key, entry  # So the lane knows what it may answer the next time.
     return kept_answer(entry, request_id_of(request))

@@ -20,9 +20,10 @@ Each of them answers without waiting; what would have to ask anybody else is lef
 way. So revocation, another tenant's token, and a write just before are seen by the lane exactly
 when they are seen without it, and there is no await between the judgement and the answer.
 
-The answer is the one that Sanic sent the last time, byte for byte; only the request id is new each
-time, as it is there, unless the caller gave one. A request counts in the metrics under its route.
-Who wants every request in the log (level debug) has no lane, and no request is in flight in it.
+The answer is the kept read's body below the head that Sanic sent the last time, byte for byte; only
+the request id is new each time, as it is there, unless the caller gave one. A request counts in the
+metrics under its route. Who wants every request in the log (level debug) has no lane, and no
+request is in flight in it.
 
 `Http` has no public word for "waits for a request"; what `is_idle` looks at is Sanic's own, which
 is why its version is pinned, and why tests compare the bytes of every case with the lane on and
@@ -38,7 +39,7 @@ from msgspec import Struct
 from sanic import Request
 from sanic.http import Http
 
-from clarin_core.domain.cache import CacheKey
+from clarin_core.domain.cache import CacheKey, Entry
 from clarin_core.errors import Unauthorized
 from clarin_core.ports.small import Claims
 from clarin_server.http.answers import request_id_of
@@ -48,22 +49,32 @@ from clarin_server.metrics import Metrics
 from clarin_server.services import Services
 from clarin_server.settings import USER_REQUESTS
 
-_LINES_MAX = 10_000
+_LINES_MAX = 10_000  # 40 MB at most.
 _REQUEST_BYTES_MAX = 2048
 _ID = b"X-Request-ID: "
 _OTHER_WAYS = ("content-length", "transfer-encoding", "expect", "upgrade")
 
+Told = tuple[int, int | None, int | None]
+
+
+def _told(entry: Entry) -> Told:
+    """Return all of a kept read that the head of its answer depends on."""
+    return len(entry.body), entry.page_seq, entry.version
+
 
 class _Line(Struct, frozen=True, gc=False):
-    """What answers a request: a head around the request id, and a body while it is kept."""
+    """What answers a request: a head around the request id, for a body that is kept elsewhere.
+
+    The same body may answer many lines, and old ones shall not keep what nobody asks for.
+    """
 
     token: str
     rate_key: str
     route: str
     key: CacheKey
+    told: Told
     head: bytes
     rest: bytes
-    body: bytes
     has_own_id: bool
 
 
@@ -81,45 +92,47 @@ class Lane:
         if line is None:
             return None
         began = perf_counter()
-        if not self._counts(line, self._services.clock()):
+        entry = self._entry(line, self._services.clock())
+        if entry is None:
             return None
         self._lines.move_to_end(asked)
         self._metrics.request("GET", line.route, 200, perf_counter() - began)
         request_id = b"" if line.has_own_id else token_hex(8).encode()
-        return b"".join((line.head, request_id, line.rest, line.body))
+        return b"".join((line.head, request_id, line.rest, entry.body))
 
     def learn(self, request: Request, route: str, sent: bytes) -> None:
         """Know what was sent as the answer to a request that it `may_learn`."""
-        key, body = request.ctx.kept
+        key, entry = request.ctx.kept
         request_id = request_id_of(request)
         has_own_id = request.headers.get("x-request-id") == request_id
         start = sent.index(_ID + request_id.encode()) + len(_ID)
-        end = len(sent) - len(body)
+        end = len(sent) - len(entry.body)
         self._lines[request.head + b"\r\n\r\n"] = _Line(
             token=bearer_of(request),
             rate_key=user_key(request.ctx.actor),
             route=route,
             key=key,
+            told=_told(entry),
             head=sent[: start + len(request_id)] if has_own_id else sent[:start],
             rest=sent[start + len(request_id) : end],
-            body=body,
             has_own_id=has_own_id,
         )
         if len(self._lines) > _LINES_MAX:
             self._lines.popitem(last=False)
 
-    def _counts(self, line: _Line, at: datetime) -> bool:
+    def _entry(self, line: _Line, at: datetime) -> Entry | None:
+        """Return the kept read that answers a line now, None if the usual way has to judge."""
         services = self._services
         try:
             claims = services.sign_in.tokens.read(line.token, at=at)
             if not self._is_signed_in(claims, at):
-                return False
+                return None
         except Unauthorized:
-            return False
+            return None
         entry = services.reads.through.near(line.key)
-        if entry is None or entry.body is not line.body:
-            return False
-        return services.limiter.spend_now(line.rate_key, USER_REQUESTS)
+        if entry is None or _told(entry) != line.told:
+            return None
+        return entry if services.limiter.spend_now(line.rate_key, USER_REQUESTS) else None
 
     def _is_signed_in(self, claims: Claims, at: datetime) -> bool:
         """Return whether the sign-in is known to count; raises Unauthorized if it does not."""
