@@ -13,7 +13,6 @@ from clarin_core.errors import Conflict, Contention, NotFound, Unavailable
 from clarin_core.testing.mirrors import record_of
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import LATER, Tenant, draft, leads_in
-from clarin_postgres.connection import Line
 from clarin_server.http.tries import patiently
 from support.administered import END_ALL, Admin, someone_waits, tell
 from support.attempts import (
@@ -21,6 +20,7 @@ from support.attempts import (
     at_once,
     attempt,
     by_a_statement,
+    lose_answers,
     rename,
     rename_in_earnest,
     updates_in,
@@ -201,17 +201,10 @@ def test_a_write_that_nobody_answered_is_announced(
 ) -> None:
     """R10: it may have happened, so what was kept before it is doubtful from now on."""
     publisher = RecordingPublisher()
-    right = Line.fetch
-
-    async def fetch(line: Line, text: str, *arguments: object) -> object:
-        answer = await right(line, text, *arguments)
-        if text.startswith("-- late.write"):
-            raise Unavailable("the database")
-        return answer
 
     async def story(account: Tenant, admin: Admin) -> None:
         lead = await account.add_lead()
-        monkeypatch.setattr(Line, "fetch", fetch)
+        lose_answers(monkeypatch)
         with pytest.raises(Unavailable):
             async with attempt(account) as tx:
                 await rename(tx, lead.id, "Sol")

@@ -61,7 +61,7 @@ from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
-from clarin_core.errors import ClarinError, Contention, Invalid
+from clarin_core.errors import ClarinError, Contention, Invalid, Unavailable
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher, News, UserChanged
@@ -250,6 +250,8 @@ class PostgresStorage(Storage):
                 yield LateWork(late)
             except ClarinError as error:
                 self._memory.forget(account_id)
+                if isinstance(error, Unavailable):
+                    raise  # It may have happened, if it is not Contention already.
                 if late.relies_on_memory and not late.has_begun:
                     raise Contention(POSTGRES) from error  # It may go by what is no more.
                 raise
