@@ -146,6 +146,24 @@ def test_what_was_kept_is_there_for_what_comes_after(database: str) -> None:
     tell(database, story)
 
 
+def test_of_two_saves_of_one_row_the_last_one_counts(database: str) -> None:
+    """As told: whoever saves again what it has in hand does not lose it."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        made, person = await account.add_lead(), await account.add_contact(name="Ana")
+        async with attempt(account) as tx:
+            lead, contact = await tx.leads.get(made.id), await tx.contacts.get(person.id)
+            for name in ("Sol", "Mar"):
+                lead.alter({"name": name}, at=LATER)
+                contact.alter({"name": name}, at=LATER)
+                await tx.leads.save([lead])
+                await tx.contacts.save([contact])
+        stored = await account.views.lead(made.id), await account.views.contact(person.id)
+        assert [(one.name, one.version) for one in stored] == [("Mar", 3)] * 2
+
+    tell(database, story)
+
+
 @pytest.mark.parametrize("ending", [at_once, by_a_statement])
 def test_what_is_mirrored_meanwhile_is_not_changed(database: str, ending: Ending) -> None:
     """KS7: that a lead was not Kommo's must be so still when it is written."""
