@@ -267,6 +267,27 @@ def test_a_write_that_is_cut_off_leaves_nothing(database: str) -> None:
     tell(database, story, publisher=publisher)
 
 
+ODD = {
+    "whole": 123456789012345678901234567890,
+    "real": -1.7976931348623157e308,
+    "text": 'é "\\\n\u2028\U0001f642',
+    "none": None,
+    "nested": {"a": [True, {"b": None}]},
+}
+
+
+@pytest.mark.parametrize("fields", [ODD, {"text": "\0"}])
+def test_custom_fields_stay_as_they_are(database: str, fields: dict[str, object]) -> None:
+    """Also with what the late way cannot write."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        lead = await account.add_lead(custom_fields=fields)
+        asked = {"actor": user_of(account), "lead_id": lead.id, "change": LeadChange(name="Sol")}
+        assert (await patiently(updates_in(account), asked)).custom_fields == fields
+
+    tell(database, story)
+
+
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "name": st.sampled_from(["Luz", "Sol", "Mar"]),
     "notes": st.sampled_from(["uno", None]),

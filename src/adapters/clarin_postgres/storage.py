@@ -47,9 +47,10 @@ other methods of all stores begin the transaction as ever, with the same locks a
 comparison first: so a store that knows nothing of this is right, and each can learn it by itself
 (`late_stores`). Since all is compared, a process may even go by what it remembers, as it does of
 default pipelines; whoever ends without a comparison, such as with a refusal, is then Contention,
-too. A second try is no attempt: it waits for its turn, so rows that many change at once starve
-nobody. Of a write whose answer was lost not even the number is known: the hint names one beyond
-all, which makes everybody look.
+too. So is whoever cannot write what was kept, which the ordinary statements may well do: JSON in
+JSON is read with other eyes. A second try is no attempt: it waits for its turn, so rows that many
+change at once starve nobody. Of a write whose answer was lost not even the number is known: the
+hint names one beyond all, which makes everybody look.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -252,8 +253,8 @@ class PostgresStorage(Storage):
                 self._memory.forget(account_id)
                 if isinstance(error, Unavailable):
                     raise  # It may have happened, if it is not Contention already.
-                if late.relies_on_memory and not late.has_begun:
-                    raise Contention(POSTGRES) from error  # It may go by what is no more.
+                if late.is_unproven:
+                    raise Contention(POSTGRES) from error
                 raise
 
     @asynccontextmanager
