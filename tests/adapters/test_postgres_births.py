@@ -188,6 +188,26 @@ def test_ids_are_given_once_however_many_ask(
     tell(database, story)
 
 
+@pytest.mark.parametrize("noun", ["contact", "lead"])
+def test_ids_that_are_given_twice_refuse_nobody(database: str, noun: str) -> None:
+    """R29: a standby that took over may know nothing of those that a process still has."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def create(phone: str) -> LeadView:
+            new = NewLead(name="Luz", phone=phone)
+            return await patiently(tries, {"actor": user_of(account), "new": new})
+
+        tries = creations_in(account)
+        first = await create("987654321")
+        last = first.contact_id if noun == "contact" else first.id
+        await admin.execute(f"select setval('{noun}s_id_seq', {last})")
+        taken = await account.add_contact() if noun == "contact" else await account.add_lead()
+        second = await create("987654322")
+        assert taken.id != (second.contact_id if noun == "contact" else second.id)
+
+    tell(database, story)
+
+
 def test_a_new_lead_that_nobody_answered_for_is_not_made_again(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
