@@ -12,7 +12,7 @@ from clarin_core.domain.leads import LeadView, NewLead
 from clarin_core.domain.paging import PageQuery
 from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.pipelines import NewStage
-from clarin_core.errors import Conflict, Contention, Invalid
+from clarin_core.errors import Conflict, Contention, Invalid, Unavailable
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.tenants import LATER, Tenant, leads_in
 from clarin_core.usecases.contacts import ContactUseCases
@@ -25,6 +25,7 @@ from support.attempts import (
     attempt,
     by_a_statement,
     creations_in,
+    lose_answers,
     user_of,
 )
 
@@ -183,6 +184,44 @@ def test_ids_are_given_once_however_many_ask(
         tries = creations_in(account)
         made = await asyncio.gather(*map(create, range(10, 26)))
         assert len({one.id for one in made}) == len({one.contact_id for one in made}) == 16
+
+    tell(database, story)
+
+
+@pytest.mark.parametrize("noun", ["contact", "lead"])
+def test_ids_that_are_given_twice_refuse_nobody(database: str, noun: str) -> None:
+    """R29: a standby that took over may know nothing of those that a process still has."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        async def create(phone: str) -> LeadView:
+            new = NewLead(name="Luz", phone=phone)
+            return await patiently(tries, {"actor": user_of(account), "new": new})
+
+        tries = creations_in(account)
+        first = await create("987654321")
+        last = first.contact_id if noun == "contact" else first.id
+        await admin.execute(f"select setval('{noun}s_id_seq', {last})")
+        taken = await account.add_contact() if noun == "contact" else await account.add_lead()
+        second = await create("987654322")
+        assert taken.id != (second.contact_id if noun == "contact" else second.id)
+
+    tell(database, story)
+
+
+def test_a_new_lead_that_nobody_answered_for_is_not_made_again(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R10: it may be there, whatever it was that the process went by."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        tries = creations_in(account)
+        asked = {"actor": user_of(account), "new": NewLead(name="Luz")}
+        await patiently(tries, asked)
+        lose_answers(monkeypatch)
+        with pytest.raises(Unavailable):
+            await patiently(tries, asked)
+        monkeypatch.undo()
+        assert len(await account.lead_ids()) == 2
 
     tell(database, story)
 

@@ -13,7 +13,6 @@ from clarin_core.errors import Conflict, Contention, NotFound, Unavailable
 from clarin_core.testing.mirrors import record_of
 from clarin_core.testing.publisher import RecordingPublisher
 from clarin_core.testing.tenants import LATER, Tenant, draft, leads_in
-from clarin_postgres.connection import Line
 from clarin_server.http.tries import patiently
 from support.administered import END_ALL, Admin, someone_waits, tell
 from support.attempts import (
@@ -21,6 +20,7 @@ from support.attempts import (
     at_once,
     attempt,
     by_a_statement,
+    lose_answers,
     rename,
     rename_in_earnest,
     updates_in,
@@ -146,6 +146,24 @@ def test_what_was_kept_is_there_for_what_comes_after(database: str) -> None:
     tell(database, story)
 
 
+def test_of_two_saves_of_one_row_the_last_one_counts(database: str) -> None:
+    """As told: whoever saves again what it has in hand does not lose it."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        made, person = await account.add_lead(), await account.add_contact(name="Ana")
+        async with attempt(account) as tx:
+            lead, contact = await tx.leads.get(made.id), await tx.contacts.get(person.id)
+            for name in ("Sol", "Mar"):
+                lead.alter({"name": name}, at=LATER)
+                contact.alter({"name": name}, at=LATER)
+                await tx.leads.save([lead])
+                await tx.contacts.save([contact])
+        stored = await account.views.lead(made.id), await account.views.contact(person.id)
+        assert [(one.name, one.version) for one in stored] == [("Mar", 3)] * 2
+
+    tell(database, story)
+
+
 @pytest.mark.parametrize("ending", [at_once, by_a_statement])
 def test_what_is_mirrored_meanwhile_is_not_changed(database: str, ending: Ending) -> None:
     """KS7: that a lead was not Kommo's must be so still when it is written."""
@@ -201,17 +219,10 @@ def test_a_write_that_nobody_answered_is_announced(
 ) -> None:
     """R10: it may have happened, so what was kept before it is doubtful from now on."""
     publisher = RecordingPublisher()
-    right = Line.fetch
-
-    async def fetch(line: Line, text: str, *arguments: object) -> object:
-        answer = await right(line, text, *arguments)
-        if text.startswith("-- late.write"):
-            raise Unavailable("the database")
-        return answer
 
     async def story(account: Tenant, admin: Admin) -> None:
         lead = await account.add_lead()
-        monkeypatch.setattr(Line, "fetch", fetch)
+        lose_answers(monkeypatch)
         with pytest.raises(Unavailable):
             async with attempt(account) as tx:
                 await rename(tx, lead.id, "Sol")
@@ -254,6 +265,27 @@ def test_a_write_that_is_cut_off_leaves_nothing(database: str) -> None:
         assert (await account.views.lead(lead.id)).name == "Mar"
 
     tell(database, story, publisher=publisher)
+
+
+ODD = {
+    "whole": 123456789012345678901234567890,
+    "real": -1.7976931348623157e308,
+    "text": 'é "\\\n\u2028\U0001f642',
+    "none": None,
+    "nested": {"a": [True, {"b": None}]},
+}
+
+
+@pytest.mark.parametrize("fields", [ODD, {"text": "\0"}])
+def test_custom_fields_stay_as_they_are(database: str, fields: dict[str, object]) -> None:
+    """Also with what the late way cannot write."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        lead = await account.add_lead(custom_fields=fields)
+        asked = {"actor": user_of(account), "lead_id": lead.id, "change": LeadChange(name="Sol")}
+        assert (await patiently(updates_in(account), asked)).custom_fields == fields
+
+    tell(database, story)
 
 
 FIELDS: dict[str, st.SearchStrategy[object]] = {

@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -22,7 +23,7 @@ from clarin_core.domain.quick_replies import QuickReplyQuery
 from clarin_core.domain.tags import TagQuery
 from clarin_core.testing.listings import LISTINGS
 from clarin_core.testing.tenants import NOON, settle
-from clarin_postgres import PostgresStorage
+from clarin_postgres import PostgresStorage, contacts, leads
 from support.catalogue import ABOVE_ACCOUNTS, look, rows, tenant_tables
 from support.plans import Node, indexes, plan_of
 
@@ -66,6 +67,7 @@ OWN_ACCOUNT = """
 MAY_REMOVE_USERS = """
     select r.rolname from pg_roles r
     where r.rolname like 'clarin\\_%' and has_table_privilege(r.rolname, 'users', 'delete')"""
+LATE_WRITES = "select p.prosrc from pg_proc p where p.proname = 'write_kept'"
 
 MENTION = re.compile(
     r"\b(from|join|using|update|into)\s+(\w+)(?:\s+(?:as\s+)?(\w+))?", re.IGNORECASE
@@ -116,6 +118,17 @@ def test_a_link_into_an_empty_table_is_checked_by_its_key(database: str, table: 
         return await plan_of(connection, check, (1, 1))
 
     assert indexes(look(database, planned)) == {f"{table}_pkey"}
+
+
+@pytest.mark.parametrize(("table", "store"), [("contacts", contacts), ("leads", leads)])
+def test_what_is_kept_is_written_whole(database: str, table: str, store: ModuleType) -> None:
+    """A column that is added to the statements must be added to the late way of writing, too."""
+    (row,) = rows(database, LATE_WRITES)
+    text, new = " ".join(row["prosrc"].split()), store._NEW
+    assert f"update {table} {table[0]} set {store._CHANGED.assignments} from" in text
+    names = f"account_id, id, {new.names}, created_at, updated_at, version"
+    values = f"wanted, n.id, {new.values}, n.created_at, n.updated_at, n.version"
+    assert f"insert into {table} ( {names}) select {values} from" in text
 
 
 def test_every_link_has_an_index(database: str) -> None:

@@ -3,13 +3,17 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
+import pytest
+
 from clarin_core.domain.actor import Actor, Role
 from clarin_core.domain.events import LeadUpdated
 from clarin_core.domain.ids import LeadId, UserId
 from clarin_core.domain.leads import Lead, LeadView
+from clarin_core.errors import Unavailable
 from clarin_core.ports.transaction import Transaction
 from clarin_core.testing.tenants import LATER, Tenant
 from clarin_core.usecases.leads import LeadUseCases
+from clarin_postgres.connection import Line
 from clarin_server.http.tries import tries_of
 
 Ending = Callable[[Transaction], Awaitable[object]]
@@ -42,6 +46,19 @@ async def rename_in_earnest(account: Tenant, lead_id: LeadId, name: str) -> None
     """Rename a lead in a transaction that begins at once."""
     async with account.begin() as tx:
         await rename(tx, lead_id, name)
+
+
+def lose_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever writes late hear nothing of what it has written."""
+    right = Line.fetch
+
+    async def fetch(line: Line, text: str, *arguments: object) -> object:
+        answer = await right(line, text, *arguments)
+        if text.startswith("-- late.write"):
+            raise Unavailable("the database")
+        return answer
+
+    monkeypatch.setattr(Line, "fetch", fetch)
 
 
 def user_of(account: Tenant) -> Actor:

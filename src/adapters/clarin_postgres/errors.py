@@ -58,6 +58,9 @@ _TAKEN = {
     "tags_key": ("tag_exists", "a tag has this name"),
     "imports_file": ("already_imported", "this file was imported before"),
 }
+_GIVEN_TWICE = {"contacts_pkey", "leads_pkey"}
+"""Ids that processes took from a sequence before a standby took over that does not know of it."""
+
 _STILL_USED = {
     "accounts.remove": ("invalid_state", "users, leads or devices are in the account"),
     "devices.remove": ("has_chats", "chats are in the device"),
@@ -178,6 +181,8 @@ def _of_constraint(
         return NotFound(_MISSING.get(constraint, "record"), "of the link")
     if constraint in _TAKEN:
         return Conflict(*_TAKEN[constraint])
+    if constraint in _GIVEN_TWICE:
+        return Contention(POSTGRES)
     if isinstance(error, asyncpg.CheckViolationError | asyncpg.NotNullViolationError):
         return _unfit(statement)
     return StatementFailed(statement, error)

@@ -100,6 +100,11 @@ class Late(Statements):
         return self._line is not None
 
     @property
+    def is_unproven(self) -> bool:
+        """Whether a refusal may come of what is remembered, or of how it is kept."""
+        return not self.has_begun and (self.relies_on_memory or bool(self._kept))
+
+    @property
     def may_look(self) -> bool:
         """Whether something may be read without a lock: not after anything was written."""
         return not (self.has_begun or self._kept)

@@ -1,7 +1,8 @@
 """Stores that can look without locks, and keep what they are to write.
 
 What they do not do themselves, or not now, the stores do that they extend: so the transaction
-begins. A save is kept only if nothing but another transaction can refuse it.
+begins. A save is kept only if nothing but another transaction can refuse it, and if nothing was
+kept before: of two saves of one row, the one statement at the end would take either.
 """
 
 from collections.abc import Collection, Sequence
@@ -113,7 +114,7 @@ class _ContactStore(PostgresContactStore):
 
     async def save(self, contacts: Sequence[Contact]) -> None:
         seen = self.late.seen(Kind.CONTACT)
-        if self.late.has_begun or not all(
+        if not self.late.may_look or not all(
             one.id in seen and seen[one.id].told == _values(one, _CONTACT_BOUND) for one in contacts
         ):
             await super().save(contacts)
@@ -170,7 +171,7 @@ class _LeadStore(PostgresLeadStore):
 
     async def save(self, leads: Sequence[Lead]) -> None:
         seen = self.late.seen(Kind.LEAD)
-        if self.late.has_begun or not all(
+        if not self.late.may_look or not all(
             one.id in seen and seen[one.id].told[0] == _values(one, _LEAD_BOUND) for one in leads
         ):
             await super().save(leads)

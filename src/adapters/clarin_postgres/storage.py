@@ -47,9 +47,10 @@ other methods of all stores begin the transaction as ever, with the same locks a
 comparison first: so a store that knows nothing of this is right, and each can learn it by itself
 (`late_stores`). Since all is compared, a process may even go by what it remembers, as it does of
 default pipelines; whoever ends without a comparison, such as with a refusal, is then Contention,
-too. A second try is no attempt: it waits for its turn, so rows that many change at once starve
-nobody. Of a write whose answer was lost not even the number is known: the hint names one beyond
-all, which makes everybody look.
+too. So is whoever cannot write what was kept, which the ordinary statements may well do: JSON in
+JSON is read with other eyes. A second try is no attempt: it waits for its turn, so rows that many
+change at once starve nobody. Of a write whose answer was lost not even the number is known: the
+hint names one beyond all, which makes everybody look.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -61,7 +62,7 @@ from clarin_core.domain.accounts import Standing, UserView
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.events import Position
 from clarin_core.domain.ids import AccountId, ImportId, MediaId, SessionId, UserId
-from clarin_core.errors import ClarinError, Contention, Invalid
+from clarin_core.errors import ClarinError, Contention, Invalid, Unavailable
 from clarin_core.ports.devices import DeviceLeases
 from clarin_core.ports.directory import Directory
 from clarin_core.ports.event_publisher import EventPublisher, News, UserChanged
@@ -250,8 +251,10 @@ class PostgresStorage(Storage):
                 yield LateWork(late)
             except ClarinError as error:
                 self._memory.forget(account_id)
-                if late.relies_on_memory and not late.has_begun:
-                    raise Contention(POSTGRES) from error  # It may go by what is no more.
+                if isinstance(error, Unavailable):
+                    raise  # It may have happened, if it is not Contention already.
+                if late.is_unproven:
+                    raise Contention(POSTGRES) from error
                 raise
 
     @asynccontextmanager
