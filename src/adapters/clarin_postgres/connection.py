@@ -22,7 +22,7 @@ import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
-from clarin_core.errors import Unavailable
+from clarin_core.errors import Contention, Unavailable
 from clarin_postgres.errors import DRIVER_ERRORS, POSTGRES, ConnectionLost, refusal, translated
 from clarin_postgres.lender import Lender
 
@@ -180,6 +180,16 @@ class Pool:
                 return await line.fetch(text, *arguments)
         async with self.line() as line:
             return await line.fetch(text, *arguments)
+
+    async def claim(self, text: str, *arguments: object) -> list[Row]:
+        """Run one statement that makes a row unless it is there, or changes it.
+
+        PostgreSQL sees to it for one key of the row. Who loses a race for another one is told so,
+        and finds the row at the next try.
+        """
+        with suppress(Contention):
+            return await self.fetch(text, *arguments)
+        return await self.fetch(text, *arguments)
 
     async def _connect(self) -> _Connection:
         made: _Connection = await asyncpg.connect(

@@ -231,7 +231,7 @@ class PostgresDeviceLeases(DeviceLeases):
 
     async def lease(self, key: DeviceKey, owner: str, ttl: timedelta) -> DeviceLease | None:
         """Take a device; None when somebody has it, or when there is no such device."""
-        rows = await self.pool.fetch(_LEASE, key.account_id, key.device_id, owner, ttl)
+        rows = await self.pool.claim(_LEASE, key.account_id, key.device_id, owner, ttl)
         return DeviceLease(key=key, owner=owner, **rows[0]) if rows else None
 
     async def calls(self, keys: Collection[DeviceKey], *, at: datetime) -> list[Call]:

@@ -58,6 +58,7 @@ _TAKEN = {
     "tags_key": ("tag_exists", "a tag has this name"),
     "imports_file": ("already_imported", "this file was imported before"),
 }
+_RACED = {"device_leases_token", "kommo_leases_token"}  # Of two first leases, the later one.
 _STILL_USED = {
     "accounts.remove": ("invalid_state", "users, leads or devices are in the account"),
     "devices.remove": ("has_chats", "chats are in the device"),
@@ -176,6 +177,8 @@ def _of_constraint(
         if statement in _STILL_USED:
             return Conflict(*_STILL_USED[statement])
         return NotFound(_MISSING.get(constraint, "record"), "of the link")
+    if constraint in _RACED:
+        return Contention(POSTGRES)
     if constraint in _TAKEN:
         return Conflict(*_TAKEN[constraint])
     if isinstance(error, asyncpg.CheckViolationError | asyncpg.NotNullViolationError):

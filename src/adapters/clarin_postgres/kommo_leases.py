@@ -42,7 +42,7 @@ class PostgresKommoLeases(KommoLeases):
 
     async def lease(self, account_id: AccountId, owner: str, ttl: timedelta) -> KommoLease | None:
         """Take a mirror; None when somebody has it, or when there is no connection."""
-        rows = await self.pool.fetch(_LEASE, account_id, owner, ttl)
+        rows = await self.pool.claim(_LEASE, account_id, owner, ttl)
         return KommoLease(account_id=account_id, owner=owner, **rows[0]) if rows else None
 
     async def renew(self, lease: KommoLease, ttl: timedelta) -> bool:
