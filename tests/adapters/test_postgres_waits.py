@@ -180,6 +180,19 @@ def test_a_takeover_that_waited_does_not_take_what_was_renewed(database: str) ->
     tell(database, story)
 
 
+def test_of_many_first_leases_one_counts(database: str) -> None:
+    """2.7: the others are told that somebody has it, in whatever moment each of them came."""
+
+    async def story(account: Tenant, admin: Admin) -> None:
+        leases = account.storage.leases
+        for number in range(150):
+            key = account.key_of(await account.add_device(jid=f"{number}@s.whatsapp.net"))
+            taken = await asyncio.gather(*(leases.lease(key, who, LONG) for who in "abcd"))
+            assert len(taken) - taken.count(None) == 1
+
+    tell(database, story)
+
+
 def test_a_write_waits_for_the_removal_of_its_device(database: str) -> None:
     """Both lock the device before its lease, so that neither waits for the other for ever."""
 
