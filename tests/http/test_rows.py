@@ -8,9 +8,11 @@ import httpx
 
 from clarin_core.domain.ids import AccountId, SessionId, UserId
 from clarin_core.ports.small import Claims
+from clarin_core.ports.views import Views
 from clarin_core.testing.watch import Watch
 from clarin_core.usecases.sign_in import ACCESS_LIFE
 from clarin_security import JwtIssuer
+from clarin_server.http.rows import get
 from support.examples import EXAMPLES
 from support.houses import problem, refused, tell
 from support.serving import SECRET, House, Person, sign_in
@@ -230,6 +232,12 @@ def test_the_table_of_roles_is_what_the_rows_say() -> None:
     assert said == {name for name in ADMINS_ONLY if "/import/csv" not in name} - {
         "GET /api/imports/<import_id>/rejects"
     }
+
+
+def test_what_is_for_one_role_is_not_kept() -> None:
+    """Whoever is answered from what is kept is not asked for a role."""
+    assert get("/tags", Views.tags).is_kept
+    assert not get("/tags", Views.tags, for_admins=True).is_kept
 
 
 def test_every_input_of_a_body_has_an_example() -> None:

@@ -87,7 +87,7 @@ def bind(row: Row, services: Services, limits: Limits) -> Handler:
 
 
 def bind_kept(row: Row, services: Services, limits: Limits, kept: KeptAnswers) -> Handler:
-    """Return the handler of a row whose read may be kept; none of them is for one role alone."""
+    """Return the handler of a row that `is_kept`: whoever is in the account may read it."""
     input_ = _input(row)
     tries = _operation(row, services)
     convert = {name: _from_path(row, name) for name in row.in_path}

@@ -73,8 +73,8 @@ class Row:
 
     @property
     def is_kept(self) -> bool:
-        """Whether some of its answers are kept."""
-        return self.owner == Views.__name__ and self.operation.__name__ in KEPT
+        """Whether some of its answers are kept; none is that not all of an account may see."""
+        return not self.for_admins and self.operation in [getattr(Views, name) for name in KEPT]
 
     @property
     def reads_query(self) -> bool:
