@@ -251,11 +251,9 @@ class PostgresStorage(Storage):
                 yield LateWork(late)
             except ClarinError as error:
                 self._memory.forget(account_id)
-                if isinstance(error, Unavailable):
-                    raise  # It may have happened, if it is not Contention already.
-                if late.is_unproven:
+                if late.is_unproven and not isinstance(error, Unavailable):
                     raise Contention(POSTGRES) from error
-                raise
+                raise  # If it is Unavailable, it may have happened: nobody may do it again.
 
     @asynccontextmanager
     async def _working(
