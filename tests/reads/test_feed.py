@@ -147,3 +147,22 @@ def test_what_was_brought_along_during_a_read_is_not_told_again() -> None:
         assert (heard.numbers, stream.is_current) == (expected, True)
 
     tell(story)
+
+
+def test_a_hint_beyond_the_end_is_done_with_whatever_comes_during_the_read() -> None:
+    """Of a write that nobody answered not even the number is known (`clarin_postgres.storage`)."""
+
+    async def story(tenant: Tenant, stream: Stream, heard: Heard, news: list[News]) -> None:
+        expected = after(stream, 1)
+        stream.hear(2**62)
+        reading = asyncio.create_task(stream.follow())
+        await asyncio.sleep(0)
+        await tenant.emit(gone(1))
+        stream.learn(news[0])
+        heard.release()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (heard.numbers, stream.is_current) == (expected, True)
+        await reading
+
+    tell(story)

@@ -128,7 +128,7 @@ def an_empty_read_answers_every_hint(patch: pytest.MonkeyPatch) -> None:
 
     def hear(stream: Stream, seq: int) -> None:
         right(stream, seq)
-        stream._hints = 0
+        stream._heard_meanwhile = 0
 
     patch.setattr(Stream, "hear", hear)
 

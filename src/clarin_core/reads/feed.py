@@ -53,7 +53,7 @@ class Stream:
         self.trimmed_to = 0
         self.history = 0
         self._heard = 0
-        self._hints = 0
+        self._heard_meanwhile = 0
         self._views = storage.views(account_id)
         self._opening = asyncio.Lock()
         self._following = asyncio.Lock()
@@ -79,7 +79,7 @@ class Stream:
     def hear(self, seq: int) -> None:
         """Take a hint that the log reached a number."""
         self._heard = max(self._heard, seq)
-        self._hints += 1
+        self._heard_meanwhile = max(self._heard_meanwhile, seq)
 
     def learn(self, news: News) -> None:
         """Take a hint, and tell what it brings along unless something before that is missing.
@@ -115,14 +115,14 @@ class Stream:
             return  # It reads as far as the last hint, and sees those that come meanwhile.
         async with self._following:
             while not self.is_current:
-                history, hints = self.history, self._hints
+                history, self._heard_meanwhile = self.history, 0
                 events = await self.read(self.cursor)
                 if history != self.history:
                     continue
                 if new := [one for one in events if one.seq > self.cursor]:
                     self._tell(new)  # Some may have been learned while the log was read.
-                elif not events and hints == self._hints:
-                    self._heard = self.cursor  # The hint was early; the poll will see it.
+                elif not events:  # The hint was early; the poll will see it.
+                    self._heard = max(self.cursor, self._heard_meanwhile)
                 await asyncio.sleep(0)
 
     async def read(self, after: int) -> list[Recorded]:
