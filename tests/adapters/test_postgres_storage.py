@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
+from hypothesis import settings
 
 from clarin_core.domain.actor import SYSTEM, Origin
 from clarin_core.domain.ids import AccountId
@@ -76,6 +77,8 @@ class TestPostgresStorageAttempts(StorageContract):
 
     Ids are taken one by one, since laws take an older row for the one with the smaller id.
     """
+
+    settings = settings(StorageContract.settings, max_examples=5)  # What it reads is read above.
 
     @pytest.fixture(autouse=True)
     def _single_ids(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_figures_are_shown_and_compared(
     show(results, profile=True)
     compare(results.by_name(), earlier)
     shown = capsys.readouterr().out
-    assert "update account_stream" in shown
+    assert "write_at_once" in shown
     assert shown.count("1.00") >= len(SCENARIOS)
 
 

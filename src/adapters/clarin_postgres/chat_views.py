@@ -28,10 +28,8 @@ _SHOWN = f"""{CHAT}, h.active_at, c.avatar_url, t.tags, t.tag_ids,
         as display_name"""
 _JOINS = f"""left join contacts c on c.account_id = $1 and c.id = h.contact_id
     {tags_beside("chat_tags", "chat_id", "h.id")}"""
-_LISTING = Listing(
-    "chats.page", "chats h", "h",
-    cut=f"{ROW}, h.active_at", shown=_SHOWN, joins=_JOINS, kept="chats",
-)  # fmt: skip
+_CUT = f"{ROW}, h.active_at"
+_LISTING = Listing("chats.page", "chats h", "h", cut=_CUT, shown=_SHOWN, joins=_JOINS, kept="chats")
 _SEARCHED = Listing(
     "chats.search", "found f", "f", cut="f.id, f.is_pinned, f.active_at", shown=_SHOWN,
     joins=f"left join chats h on h.account_id = $1 and h.id = f.id {_JOINS}",
