@@ -12,9 +12,10 @@ one second to say `resume` before it is made live without it; a later resume rep
 client says it has not seen. A client may even be ahead of the stream, when it read the state
 before the hint came: then it is live at once, and gets what comes after its number.
 
-Writing to a live socket never waits: the frame goes to the transport, and a transport whose
-buffer has grown beyond the bound belongs to a client that does not read. That socket is
-closed with 4008; it comes back, resumes by number and loses nothing. Nobody waits for it.
+Writing to a live socket never waits: frames go to the transport, several at once where many come
+(see `joining`), and a transport whose buffer has grown beyond the bound belongs to a client that
+does not read. That socket is closed with 4008; it comes back, resumes by number and loses
+nothing. Nobody waits for it.
 
 A log that was trimmed beyond a resumed number, or has another epoch (a restored backup),
 cannot be caught up with: the client gets `resync` and loads the state again.
@@ -32,6 +33,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from math import inf
 from typing import Any
 
 import structlog
@@ -44,6 +46,7 @@ from clarin_core.ports.small import Clock
 from clarin_core.ports.storage import Storage
 from clarin_core.reads.feed import PAGE, Feed, Listener, Stream
 from clarin_server.http.frames import Frame, frame_of, framed, text_frame, text_of
+from clarin_server.http.joining import Bundle, Window
 from clarin_server.http.ring import Numbered, Ring
 from clarin_server.http.socket import DEAD, RESTART, Socket
 from clarin_server.metrics import Metrics
@@ -62,8 +65,11 @@ _log = structlog.get_logger(component="WS")
 class Room(Listener):
     """One account's sockets on this process, those that are still joining included."""
 
-    def __init__(self, feed: Feed, account_id: AccountId, metrics: Metrics) -> None:
+    def __init__(self, feed: Feed, account_id: AccountId, metrics: Metrics, window: Window) -> None:
         self.sockets: set[Socket] = set()
+        self.flushed_at = -inf
+        self._window = window
+        self._bundle = Bundle()
         self._feed = feed
         self._stream: Stream = feed.attach(account_id, self)
         self._ring = Ring()
@@ -114,28 +120,32 @@ class Room(Listener):
         for recorded in events:
             frame = frame_of(self._stream.account_id, recorded)
             self._ring.append(recorded.seq, frame)
-            self._deliver(recorded.seq, frame)
+            self._bundle.add(frame, seq=recorded.seq)
+            if self._bundle.is_full:
+                self.flush()
+        self._window.offer(self)
 
     def overhear(self, aside: Aside) -> None:
         """Tell the live sockets but the speaker's own; the others miss nothing."""
         frame = framed(aside.told)
-        for socket in self.sockets:
-            if socket.live and socket.name != aside.speaker:
-                socket.write(frame)
+        self._bundle.add(Frame(frame, frame), speaker=aside.speaker)
+        self._window.offer(self)
+
+    def flush(self) -> int:
+        """Write what waits; return how many writes that were."""
+        if not self._bundle:
+            return 0
+        writes, events = self._bundle.write_to(self.sockets)
+        self._metrics.frames_sent(events)
+        return writes
 
     def begin_anew(self, reason: str) -> None:
         """Send all back to the state: what they have seen counts for nothing."""
+        self.flush()
         self._ring.clear()
         for socket in self.sockets:
             if not socket.catching_up.locked():  # Else it finds out by itself.
                 self._resync(socket, reason)
-
-    def _deliver(self, seq: int, frame: Frame) -> None:
-        due = [socket for socket in self.sockets if socket.live and socket.seq < seq]
-        for socket in due:
-            socket.write(frame.shown_to(is_admin=socket.is_admin))
-            socket.seq = seq
-        self._metrics.frames_sent(len(due))
 
     async def _frames(self, after: int) -> list[Numbered]:
         """Return some frames after a number that the cursor has passed."""
@@ -174,6 +184,7 @@ class Hub:
         self._chance = chance
         self._rooms: dict[AccountId, Room] = {}
         self._sockets: set[Socket] = set()
+        self._window = Window()
         self._is_closing = False
 
     @asynccontextmanager
@@ -260,9 +271,10 @@ class Hub:
     def _enter(self, socket: Socket) -> Room:
         room = self._rooms.get(socket.account_id)
         if room is None:
-            room = Room(self._feed, socket.account_id, self._metrics)
+            room = Room(self._feed, socket.account_id, self._metrics, self._window)
             self._rooms[socket.account_id] = room
         room.sockets.add(socket)
+        socket.flush = room.flush
         self._sockets.add(socket)
         self._metrics.sockets_open(len(self._sockets))
         return room

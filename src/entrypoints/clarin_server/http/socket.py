@@ -33,6 +33,10 @@ _BUFFER_BYTES_MAX = 1024 * 1024
 _SEND_TIMEOUT_S = 10.0
 
 
+def _nothing_waits() -> None:
+    pass
+
+
 class Requests(Http):
     """Sanic's reading of requests; it takes a body of 0 bytes for one that nobody has read."""
 
@@ -69,7 +73,8 @@ class Protocol(WebSocketProtocol):
 class Socket:
     """A signed-in client. `seq` is the last event sent to it; only a live one gets the next.
 
-    `name` tells it from all others, those of other processes included.
+    `name` tells it from all others, those of other processes included. `flush` writes what waits
+    for it.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Socket:
         self.is_admin = actor.role is Role.ADMIN
         self.seq = 0
         self.live = False
+        self.flush: Callable[[], object] = _nothing_waits
         self.catching_up = asyncio.Lock()
         self._claims = claims
         self._metrics = metrics
@@ -108,7 +114,13 @@ class Socket:
         self.write(_PING)
 
     def write(self, frame: bytes) -> None:
-        """Hand a frame to the transport without waiting; a client that does not read is closed."""
+        """Hand a frame to the transport without waiting, behind what waits for a live socket."""
+        if self.live:
+            self.flush()
+        self.put(frame)
+
+    def put(self, frames: bytes) -> None:
+        """Hand frames to the transport without waiting; a client that does not read is closed."""
         transport = self._protocol.transport
         if transport is None or not self.is_open:
             return
@@ -116,7 +128,7 @@ class Socket:
             self._metrics.slow_consumer()
             self.close(*SLOW)
         else:
-            transport.write(frame)
+            transport.write(frames)
 
     async def send(self, frame: bytes) -> None:
         """Hand a frame to the transport when the client reads; who reads nothing is closed."""
@@ -130,6 +142,8 @@ class Socket:
 
     def close(self, code: int, reason: str) -> None:
         """Say why and hang up, once; the client may take a while to say goodbye, we do not wait."""
+        if self.live:
+            self.flush()
         self.live = False
         if self.is_open:
             self.websocket.fail_connection(code, reason)
