@@ -58,12 +58,13 @@ class Bundle:
         for socket in sockets:
             if socket.live:
                 name = socket.name if socket.name in speakers else ""
-                key = min(socket.seq, last), socket.is_admin, name
+                key = socket.seq if socket.seq < last else last, socket.is_admin, name
                 body, count = joined.get(key) or joined.setdefault(key, _join(parts, *key))
                 if body:
                     socket.put(body)
                     writes, events = writes + 1, events + count
-                socket.seq = max(socket.seq, last)
+                if socket.seq < last:
+                    socket.seq = last
         return writes, events
 
 
