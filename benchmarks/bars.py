@@ -5,8 +5,11 @@ from html import escape
 from math import ceil, floor, log10
 
 _WIDTH, _LEFT, _RIGHT = 860, 150, 90
-_BAR, _GAP, _TOP = 14, 12, 70
-_COLORS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
+_BAR, _GAP, _TOP = 14, 12, 88
+_COLORS = (
+    "#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b", "#06b6d4", "#a16207",
+)  # fmt: skip
+_IN_A_ROW = 4
 
 Bars = Mapping[str, Mapping[str, float]]
 
@@ -29,9 +32,10 @@ def _frame(title: str, height: int) -> Iterator[str]:
 
 def _legend(runs: list[str]) -> Iterator[str]:
     for number, run in enumerate(runs if len(runs) > 1 else ()):
-        x = _LEFT + number * 160
-        yield f'<rect x="{x}" y="36" width="12" height="12" fill="{_color(number)}"/>'
-        yield f'<text x="{x + 18}" y="46">{escape(run)}</text>'
+        row, place = divmod(number, _IN_A_ROW)
+        x, y = _LEFT + place * 160, 36 + row * 18
+        yield f'<rect x="{x}" y="{y}" width="12" height="12" fill="{_color(number)}"/>'
+        yield f'<text x="{x + 18}" y="{y + 10}">{escape(run)}</text>'
 
 
 def _groups(bars: Bars, runs: list[str], height: int) -> Iterator[str]:
