@@ -15,11 +15,11 @@ from clarin_core.domain.events import (
     EventQuery,
     Position,
     Recorded,
+    read_event,
 )
 from clarin_core.errors import TooOld
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder[Event](Event).decode
 
 
 class _Entry(NamedTuple):
@@ -66,7 +66,7 @@ class Log:
         for seq, (at, origin, body) in enumerate(
             self._entries[first : first + query.size], query.after + 1
         ):
-            yield Recorded(seq=seq, at=at, origin=origin, event=_decode(body))
+            yield Recorded(seq=seq, at=at, origin=origin, event=read_event(body))
             size += len(body)
             if size >= PAGE_BYTES_MAX:
                 return

@@ -15,6 +15,7 @@ from clarin_core.domain.events import (
     EventQuery,
     Position,
     Recorded,
+    read_event,
 )
 from clarin_core.domain.ids import AccountId
 from clarin_core.errors import NotFound, TooOld
@@ -23,7 +24,6 @@ from clarin_postgres.connection import Row
 from clarin_postgres.reader import Reader
 
 _encode = msgspec.json.Encoder().encode
-_read_event = msgspec.json.Decoder[Event](Event).decode
 _read_origin = msgspec.json.Decoder(Origin).decode
 
 # The row of the account's counter stays locked from here to the end of the transaction, which
@@ -126,5 +126,5 @@ def _recorded(row: Row) -> Recorded:
         seq=row["seq"],
         at=row["at"],
         origin=_read_origin(row["origin"]),
-        event=_read_event(row["payload"]),
+        event=read_event(row["payload"]),
     )

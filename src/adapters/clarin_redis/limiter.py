@@ -125,9 +125,9 @@ class RedisLimiter(Limiter):
 
     async def spend(self, key: str, rate: Rate) -> None:
         """Take a token for one request, or raise RateLimited."""
-        lease = self._leases.get(key)
-        if lease is None or lease.tokens < 1:
-            lease = await self._renewed(key, rate)
+        if self.spend_now(key, rate):
+            return
+        lease = await self._renewed(key, rate)
         if lease is not None:
             lease.tokens -= 1
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct, field
 
 from clarin_core.domain.accounts import Account
@@ -196,6 +197,9 @@ Event = (
     | AccountChanged | MembershipChanged
     | InboxEvent
 )  # fmt: skip
+
+read_event = msgspec.json.Decoder[Event](Event).decode
+"""Returns an event of its JSON, as logs keep it."""
 
 
 class Recorded(Struct, frozen=True, kw_only=True):

@@ -12,10 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from clarin_core.domain.actor import Origin
-from clarin_core.domain.events import Event, Recorded
+from clarin_core.domain.events import Recorded, read_event
 from clarin_core.domain.ids import AccountId, UserId
 
-_read_event = msgspec.json.Decoder[Event](Event).decode
 _read_origin = msgspec.json.Decoder(Origin).decode
 
 
@@ -40,7 +39,7 @@ class Appended(Struct, frozen=True, array_like=True):
         """Return the events as they are read from the log."""
         origin = _read_origin(self.origin)
         return [
-            Recorded(seq=seq, at=self.at, origin=origin, event=_read_event(event))
+            Recorded(seq=seq, at=self.at, origin=origin, event=read_event(event))
             for seq, event in enumerate(self.events, self.first)
         ]
 

@@ -71,7 +71,7 @@ def request_id_of(request: Request | None) -> str:
 def answer(value: object, status: int, request_id: str) -> HTTPResponse:
     """Return a value as JSON; a page's place in the log goes into the header Clarin-Seq."""
     if value is None:
-        return HTTPResponse(status=status, headers={**HEADERS, "X-Request-ID": request_id})
+        return HTTPResponse(status=status, headers=_headers(request_id))
     seq = None
     if isinstance(value, Page) and value.seq is not UNSET:
         seq, value.seq = value.seq, UNSET
@@ -85,7 +85,7 @@ def kept_answer(entry: Entry, request_id: str) -> HTTPResponse:
     return HTTPResponse(entry.body, 200, headers, _JSON)
 
 
-def _headers(request_id: str, version: int | None, seq: int | None = None) -> dict[str, str]:
+def _headers(request_id: str, version: int | None = None, seq: int | None = None) -> dict[str, str]:
     headers = {**HEADERS, "X-Request-ID": request_id}
     if seq is not None:
         headers["Clarin-Seq"] = str(seq)
