@@ -21,6 +21,7 @@ from clarin_server.http.tries import patiently, tries_of
 from support.administered import Admin, someone_waits, tell
 from support.attempts import (
     Ending,
+    Held,
     at_once,
     attempt,
     by_a_statement,
@@ -106,27 +107,22 @@ def test_a_new_lead_waits_for_who_changes_what_it_saw(
     async def story(account: Tenant, admin: Admin) -> None:
         contact = await account.add_contact(phone=PHONE)
 
-        async def try_it() -> None:
-            async with attempt(account) as late:
-                await create_late(late)
-                late.emit(LeadUpdated(leads=[], changed=[]))
-                has_read.set()
-                await may_go_on.wait()
-                await ending(late)
+        async def create(late: Transaction) -> None:
+            await create_late(late)
+            late.emit(LeadUpdated(leads=[], changed=[]))
 
-        has_read, may_go_on = asyncio.Event(), asyncio.Event()
-        trying = asyncio.create_task(try_it())
-        await has_read.wait()
+        held = Held(account, create, ending)
+        await held.done()
         async with account.begin() as tx:
             if what == "pipeline":
                 await tx.pipelines.add_stages(account.pipeline.id, [NewStage(name="Nueva")])
             else:
                 contact.alter({"name": "Eva"}, at=LATER)
                 await tx.contacts.save([contact])
-            may_go_on.set()
+            held.go_on.set()
             await someone_waits(admin)
         with pytest.raises(Contention):
-            await trying
+            await held.trying
 
     tell(database, story)
 

@@ -17,6 +17,7 @@ from clarin_server.http.tries import patiently
 from support.administered import END_ALL, Admin, someone_waits, tell
 from support.attempts import (
     Ending,
+    Held,
     at_once,
     attempt,
     by_a_statement,
@@ -89,23 +90,14 @@ def test_an_end_waits_for_who_changes_what_it_saw(database: str, ending: Ending)
 
     async def story(account: Tenant, admin: Admin) -> None:
         lead = await account.add_lead()
-
-        async def try_it() -> None:
-            async with attempt(account) as late:
-                await rename(late, lead.id, "Sol")
-                has_read.set()
-                await may_go_on.wait()
-                await ending(late)
-
-        has_read, may_go_on = asyncio.Event(), asyncio.Event()
-        trying = asyncio.create_task(try_it())
-        await has_read.wait()
+        held = Held(account, lambda late: rename(late, lead.id, "Sol"), ending)
+        await held.done()
         async with account.begin() as tx:
             await rename(tx, lead.id, "Río")
-            may_go_on.set()
+            held.go_on.set()
             await someone_waits(admin)
         with pytest.raises(Contention):
-            await trying
+            await held.trying
         assert (await account.views.lead(lead.id)).name == "Río"
 
     tell(database, story)
@@ -241,23 +233,15 @@ def test_a_write_that_is_cut_off_leaves_nothing(database: str) -> None:
 
     async def story(account: Tenant, admin: Admin) -> None:
         lead = await account.add_lead()
-
-        async def try_it() -> None:
-            async with attempt(account) as tx:
-                await rename(tx, lead.id, "Sol")
-                has_read.set()
-                await may_go_on.wait()
-
-        has_read, may_go_on = asyncio.Event(), asyncio.Event()
-        trying = asyncio.create_task(try_it())
-        await has_read.wait()
+        held = Held(account, lambda tx: rename(tx, lead.id, "Sol"))
+        await held.done()
         async with admin.transaction():
             await admin.execute("lock table leads in access exclusive mode")
-            may_go_on.set()
+            held.go_on.set()
             await someone_waits(admin)
             await admin.fetch(END_ALL, "clarin-service")
         with pytest.raises(Unavailable):
-            await trying
+            await held.trying
         assert publisher.news(account.id)[-1].appended is None
         assert (await account.views.lead(lead.id)).name == "Luz"
         async with attempt(account) as tx:

@@ -1,5 +1,6 @@
 """Attempts: what is done in them, and how they end."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -31,6 +32,26 @@ async def by_a_statement(tx: Transaction) -> None:
 def attempt(account: Tenant) -> AbstractAsyncContextManager[Transaction]:
     """Begin late."""
     return account.storage.attempt(account.id)
+
+
+class Held:
+    """Work in an attempt that is done, and ends when it is told to go on."""
+
+    def __init__(self, account: Tenant, work: Ending, ending: Ending = at_once) -> None:
+        self.go_on = asyncio.Event()
+        self._is_done = asyncio.Event()
+        self.trying = asyncio.create_task(self._try(account, work, ending))
+
+    async def done(self) -> None:
+        """Wait until all but its end has happened."""
+        await self._is_done.wait()
+
+    async def _try(self, account: Tenant, work: Ending, ending: Ending) -> None:
+        async with attempt(account) as tx:
+            await work(tx)
+            self._is_done.set()
+            await self.go_on.wait()
+            await ending(tx)
 
 
 async def rename(tx: Transaction, lead_id: LeadId, name: str) -> Lead:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from clarin_core.domain.actor import Origin
+from clarin_core.domain.actor import Origin, read_origin
 from clarin_core.domain.events import (
     PAGE_BYTES_MAX,
     Event,
@@ -24,7 +24,6 @@ from clarin_postgres.connection import Row
 from clarin_postgres.reader import Reader
 
 _encode = msgspec.json.Encoder().encode
-_read_origin = msgspec.json.Decoder(Origin).decode
 
 # The row of the account's counter stays locked from here to the end of the transaction, which
 # makes numbers dense and gives them in the order of the commits.
@@ -125,6 +124,6 @@ def _recorded(row: Row) -> Recorded:
     return Recorded(
         seq=row["seq"],
         at=row["at"],
-        origin=_read_origin(row["origin"]),
+        origin=read_origin(row["origin"]),
         event=read_event(row["payload"]),
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
 from msgspec import Struct
 
 from clarin_core.domain.ids import AccountId, SessionId, UserId
@@ -33,6 +34,9 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_id: UserId | None = None
     request_id: str | None = None
 
+
+read_origin = msgspec.json.Decoder(Origin).decode
+"""Returns an origin of its JSON, as logs keep it."""
 
 SYSTEM = Origin(cause=Cause.SYSTEM)
 WHATSAPP = Origin(cause=Cause.WHATSAPP)

@@ -8,14 +8,11 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-import msgspec
 from msgspec import Struct
 
-from clarin_core.domain.actor import Origin
+from clarin_core.domain.actor import read_origin
 from clarin_core.domain.events import Recorded, read_event
 from clarin_core.domain.ids import AccountId, UserId
-
-_read_origin = msgspec.json.Decoder(Origin).decode
 
 
 class Appended(Struct, frozen=True, array_like=True):
@@ -37,7 +34,7 @@ class Appended(Struct, frozen=True, array_like=True):
 
     def read(self) -> list[Recorded]:
         """Return the events as they are read from the log."""
-        origin = _read_origin(self.origin)
+        origin = read_origin(self.origin)
         return [
             Recorded(seq=seq, at=self.at, origin=origin, event=read_event(event))
             for seq, event in enumerate(self.events, self.first)
