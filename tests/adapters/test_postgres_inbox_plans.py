@@ -20,7 +20,17 @@ from clarin_core.testing.inbox import inbox_of
 from clarin_core.testing.tenants import LATER, NOON, Tenant, settle
 from clarin_postgres import PostgresStorage
 from support.catalogue import look
-from support.plans import Node, Sent, generic_plans, indexes, nodes, overheard, plan_of, touched
+from support.plans import (
+    Node,
+    Sent,
+    generic_plans,
+    indexes,
+    nodes,
+    overheard,
+    plan_of,
+    times_planned,
+    touched,
+)
 from support.totals import SET_TOTALS
 
 CHATS, MESSAGES, ERRANDS, FILES = 20_000, 100_000, 5_000, 20_000
@@ -145,12 +155,20 @@ def test_a_page_of_a_large_inbox_touches_its_own_rows(
     """Ports: one statement, cut from an index in the list's order: nothing sorted, or skipped."""
     index, make = LISTS[name]
     (plan,) = plans(scene, make(is_deep))
-    (limit,) = [node for node in nodes(plan) if node["Node Type"] == "Limit"]
+    limit = next(node for node in nodes(plan) if node["Node Type"] == "Limit")
     assert limit["Actual Rows"] == PAGE
     assert index in indexes(limit)
     assert not [node for node in nodes(limit) if "Sort" in node["Node Type"]]
     assert touched(limit) <= 2 * PAGE
     assert touched(plan) <= 20 * PAGE
+
+
+@pytest.mark.parametrize("is_deep", [False, True], ids=["top", "deep"])
+@pytest.mark.parametrize("name", LISTS)
+def test_a_page_is_not_planned_anew_each_time(scene: Scene, name: str, is_deep: bool) -> None:
+    """PostgreSQL looks at the parameters five times, and then has one plan for all."""
+    (sent,) = asyncio.run(statements(scene, LISTS[name][1](is_deep)))
+    assert asyncio.run(times_planned(scene.database, sent)) == 5
 
 
 async def _search(account: Tenant, _: Transaction, scene: Scene) -> object:

@@ -50,6 +50,21 @@ async def plan_of(
     return dict(tree["Plan"])
 
 
+async def times_planned(database: str, sent: Sent) -> int:
+    """Return how often a statement is planned for its parameters when it is run twenty times."""
+    text, arguments = sent
+    connection = await asyncpg.connect(database)
+    try:
+        for _ in range(20):
+            await connection.fetch(text, *arguments)
+        return int(await connection.fetchval(_TIMES_PLANNED, text))
+    finally:
+        await connection.close()
+
+
+_TIMES_PLANNED = "select custom_plans from pg_prepared_statements where statement = $1"
+
+
 @contextmanager
 def overheard() -> Iterator[list[Sent]]:
     """Give what is sent to PostgreSQL while inside."""

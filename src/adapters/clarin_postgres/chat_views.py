@@ -9,12 +9,12 @@ from clarin_core.domain.ids import ChatId, DeviceId
 from clarin_core.domain.leads import TagsMode
 from clarin_core.domain.paging import Page
 from clarin_core.errors import NotFound
-from clarin_postgres.chats import CHAT, ROW
+from clarin_postgres.chats import CHAT, fields
 from clarin_postgres.conditions import Conditions
 from clarin_postgres.contact_views import live_contact
 from clarin_postgres.contacts import DISPLAY_NAME
 from clarin_postgres.lead_views import leads_of
-from clarin_postgres.paging import Listing, Order, page_of, struct
+from clarin_postgres.paging import Listing, Order, in_seconds, page_of, struct
 from clarin_postgres.reader import Reader
 from clarin_postgres.search import on_contact, phone_pattern, text_pattern
 from clarin_postgres.tags import tags_beside
@@ -23,12 +23,12 @@ _INBOX = Order(("is_pinned", "active_at", "id"), (bool, datetime, int), descendi
 _PLACE = "h.id, h.is_pinned, h.active_at"
 _PHONE = "h.kind = 'phone_jid'"
 
-_SHOWN = f"""{CHAT}, h.active_at, c.avatar_url, t.tags, t.tag_ids,
+_SHOWN = f"""{in_seconds(f"{CHAT}, h.active_at")}, c.avatar_url, t.tags, t.tag_ids,
     coalesce({DISPLAY_NAME}, h.name, case when {_PHONE} then '+' || h.value else h.value end)
         as display_name"""
 _JOINS = f"""left join contacts c on c.account_id = $1 and c.id = h.contact_id
     {tags_beside("chat_tags", "chat_id", "h.id")}"""
-_CUT = f"{ROW}, h.active_at"
+_CUT = f"{CHAT}, h.active_at"
 _LISTING = Listing("chats.page", "chats h", "h", cut=_CUT, shown=_SHOWN, joins=_JOINS, kept="chats")
 _SEARCHED = Listing(
     "chats.search", "found f", "f", cut="f.id, f.is_pinned, f.active_at", shown=_SHOWN,
@@ -65,7 +65,7 @@ class ChatViews(Reader):
         rows = await self._fetch(_VIEW, chat_id)
         if not rows:
             raise NotFound("chat", chat_id)
-        return struct(rows[0], ChatDetail)
+        return struct(rows[0], ChatDetail, fields)
 
     async def chats(self, query: ChatQuery) -> Page[ChatView]:
         """Return a page of the inbox: pinned ones first, then by `active_at`."""
@@ -76,7 +76,7 @@ class ChatViews(Reader):
             query, _INBOX, where, account_id=self._account_id, know_totals=self._know_totals
         )
         rows = await self._fetch(text, *where.arguments)
-        return page_of(rows, query, _INBOX, self._account_id, ChatView)
+        return page_of(rows, query, _INBOX, self._account_id, ChatView, fields)
 
 
 def _conditions(query: ChatQuery) -> Conditions:

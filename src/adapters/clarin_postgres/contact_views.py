@@ -18,13 +18,13 @@ from clarin_core.errors import NotFound
 from clarin_postgres.conditions import Conditions
 from clarin_postgres.connection import Row
 from clarin_postgres.contacts import CONTACT, identity_of
-from clarin_postgres.paging import NEWEST, Listing, Order, page_of, struct
+from clarin_postgres.paging import NEWEST, Listing, Order, in_seconds, page_of, struct
 from clarin_postgres.reader import REGION, Reader
 from clarin_postgres.search import phone_pattern, text_pattern
 from clarin_postgres.tags import tags_beside
 
 _TAGS = tags_beside("contact_tags", "contact_id", "c.id")
-_SHOWN = f"{CONTACT}, t.tags, t.tag_ids"
+_SHOWN = f"{in_seconds(CONTACT)}, t.tags, t.tag_ids"
 
 
 def live_contact(contact_id: str) -> str:

@@ -28,6 +28,7 @@ from clarin_postgres.paging import (
     UPDATED,
     Listing,
     Order,
+    in_seconds,
     page_of,
     struct,
     structs,
@@ -38,7 +39,7 @@ from clarin_postgres.tags import tags_beside
 _ORDERS = {LeadSort.NEWEST: NEWEST, LeadSort.OLDEST: OLDEST, LeadSort.UPDATED: UPDATED}
 _LATEST = Order(("at", "id"), (datetime, int), descending=True)
 
-_SHOWN = f"""{LEAD_BUT_NAME}, coalesce(l.name, {DISPLAY_NAME}) as name,
+_SHOWN = f"""{in_seconds(LEAD_BUT_NAME)}, coalesce(l.name, {DISPLAY_NAME}) as name,
     {DISPLAY_NAME} as contact_name, c.phone, c.email, c.company, c.last_name, c.short_name, c.age,
     g.name as stage_name, t.tags, t.tag_ids"""
 _JOINS = f"""left join contacts c on c.account_id = $1 and c.id = l.contact_id

@@ -10,8 +10,8 @@ from clarin_core.domain.paging import Page
 from clarin_core.errors import NotFound
 from clarin_postgres.conditions import Conditions
 from clarin_postgres.media import SHOWN as SHOWN_MEDIA
-from clarin_postgres.message_columns import SEEN, SHOWN_ROW
-from clarin_postgres.paging import Listing, Order, page_of, struct
+from clarin_postgres.message_columns import ROW, SHOWN_ROW, fields
+from clarin_postgres.paging import Listing, Order, in_seconds, page_of, struct
 from clarin_postgres.reader import Reader
 from clarin_postgres.search import text_pattern
 
@@ -35,10 +35,16 @@ _RESULTS = """case when m.details -> 'poll' is not null then (
         from json_array_elements_text(m.details -> 'poll' -> 'options')
             with ordinality as o(option, place)
     ) end"""
-_SHOWN = f"""{SEEN}, {_REACTIONS} as reactions, {_RESULTS} as results,
+_SHOWN = f"""{in_seconds(ROW)}, {_RESULTS} as results,
     case when f.id is not null then {SHOWN_MEDIA} end as media"""
 _JOINS = "left join media f on f.account_id = $1 and f.id = m.media_id"
-_LISTING = Listing("messages.page", "messages m", "m", cut=SHOWN_ROW, shown=_SHOWN, joins=_JOINS)
+# Most chats have no reaction, and one look for all of a page tells it.
+_LISTING = Listing(
+    "messages.page", "messages m", "m", cut=SHOWN_ROW, joins=_JOINS,
+    shown=f"""{_SHOWN}, case when exists (
+        select from reactions r where r.account_id = $1 and r.chat_id = $2
+    ) then {_REACTIONS} end as reactions""",
+)  # fmt: skip
 _AFTER_CLEARED = """(m.sent_at, m.id) > (
     coalesce((
         select h.cleared_up_to_at from chats h where h.account_id = $1 and h.id = {0}
@@ -47,7 +53,7 @@ _AFTER_CLEARED = """(m.sent_at, m.id) > (
     ), 0))"""
 
 _VIEW = f"""-- messages.view
-    select {_SHOWN} from (
+    select {_SHOWN}, {_REACTIONS} as reactions from (
         select {SHOWN_ROW} from messages m
         join chats h on h.account_id = m.account_id and h.id = m.chat_id
         where m.account_id = $1 and m.id = $2 and h.deleted_at is null and (
@@ -76,11 +82,11 @@ class MessageViews(Reader):
         rows = await self._fetch(text, *where.arguments)
         if rows and not rows[0]["is_known"]:
             raise NotFound("chat", chat_id)
-        return page_of(rows, query, _NEWEST, self._account_id, MessageView)
+        return page_of(rows, query, _NEWEST, self._account_id, MessageView, fields)
 
     async def message(self, message_id: MessageId) -> MessageView:
         """Return a message that its chat's list shows; raises NotFound."""
         rows = await self._fetch(_VIEW, message_id)
         if not rows:
             raise NotFound("message", message_id)
-        return struct(rows[0], MessageView)
+        return struct(rows[0], MessageView, fields)

@@ -18,7 +18,7 @@ from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.inbox import MessageStore, Tally, WaKey
 from clarin_postgres.connection import Row
 from clarin_postgres.marks import keys_of, put_marks, take_marks, take_ripe_marks
-from clarin_postgres.message_columns import CHANGED, MESSAGE, NEW
+from clarin_postgres.message_columns import CHANGED, MESSAGE, NEW, fields
 from clarin_postgres.paging import struct, structs
 from clarin_postgres.replies import REACTIONS, VOTES, keep, votes_on
 from clarin_postgres.scope import Scope
@@ -83,16 +83,16 @@ class PostgresMessageStore(MessageStore):
         row = await self.scope.first(_GET, message_id)
         if row is None:
             raise NotFound("message", message_id)
-        return struct(row, Message)
+        return struct(row, Message, fields)
 
     async def by_wa(self, keys: Collection[WaKey]) -> dict[WaKey, Message]:
         """Return the messages that WhatsApp names so, locked."""
-        found = structs(await self.scope.fetch(_BY_WA, *keys_of(keys)), Message)
+        found = structs(await self.scope.fetch(_BY_WA, *keys_of(keys)), Message, fields)
         return {(one.chat_id, one.wa_message_id): one for one in found if one.wa_message_id}
 
     async def unsettled(self, chat_ids: Collection[ChatId]) -> list[Message]:
         """Return the messages that are sending or of unknown outcome, locked, by id."""
-        return structs(await self.scope.fetch(_UNSETTLED, list(chat_ids)), Message)
+        return structs(await self.scope.fetch(_UNSETTLED, list(chat_ids)), Message, fields)
 
     async def add(self, drafts: Sequence[MessageDraft], *, at: datetime) -> list[Message | None]:
         """Store messages, and return them in the order given; None for one that is there."""

@@ -7,7 +7,7 @@ from clarin_core.domain.ids import ChatId
 from clarin_core.domain.messages import Message, Place
 from clarin_core.ports.inbox import Tally
 from clarin_postgres.columns import Columns
-from clarin_postgres.message_columns import MESSAGE, ROW
+from clarin_postgres.message_columns import MESSAGE, ROW, fields
 from clarin_postgres.paging import struct
 from clarin_postgres.scope import Scope
 
@@ -74,7 +74,9 @@ async def tally(scope: Scope, chats: Collection[Chat]) -> dict[ChatId, Tally]:
     """Count anew what some chats have to show (CH6, CH7)."""
     rows = await scope.fetch(_TALLY, *_CHATS.arrays(chats))
     return {
-        row["tallied_id"]: Tally(None if row["id"] is None else struct(row, Message), row["unread"])
+        row["tallied_id"]: Tally(
+            None if row["id"] is None else struct(row, Message, fields), row["unread"]
+        )
         for row in rows
     }
 

@@ -6,7 +6,7 @@ from clarin_core.domain.ids import ChatId, MessageId
 from clarin_core.domain.messages import Mark, Message
 from clarin_postgres.connection import Row
 from clarin_postgres.marks import MARKS, mark_of, put_marks, take_marks
-from clarin_postgres.message_columns import MESSAGE
+from clarin_postgres.message_columns import MESSAGE, fields
 from clarin_postgres.paging import structs
 from clarin_postgres.replies import counted
 from clarin_postgres.scope import Scope
@@ -78,7 +78,7 @@ _REMOVE = f"""-- chats.unite_remove
 
 async def unite(scope: Scope, survivor: ChatId, gone: ChatId) -> list[MessageId]:
     """Give a chat all that another one has; return the messages that both had, by id."""
-    doubles = structs(await scope.fetch(_DOUBLES, survivor, gone), Message)
+    doubles = structs(await scope.fetch(_DOUBLES, survivor, gone), Message, fields)
     dropped = [double.id for double in doubles]
     await scope.fetch(_DROP, dropped)
     while (await scope.one(_MESSAGES, survivor, gone, PORTION))["count"] == PORTION:
