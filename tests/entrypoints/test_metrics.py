@@ -1,5 +1,6 @@
 """What is measured can be read, and belongs to one process."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from clarin_server.metrics import Metrics
@@ -38,6 +39,23 @@ def test_everything_that_happens_is_counted() -> None:
     assert read["clarin_slow_consumers_closed_total", ()] == 1
     assert read["clarin_jobs_total", ("purge", "idle")] == 1
     assert read["clarin_event_loop_lag_seconds", ()] == 0.25
+
+
+def test_what_is_held_is_written_down_once() -> None:
+    """Each in its bucket, also above all bounds; other processes see it from then on."""
+    metrics = Metrics()
+    for seconds in (0.001, 0.0011, 11.0, None):
+        metrics.request("GET", "/api/tags", 200, seconds)
+    for _ in range(2):
+        metrics.write_down()
+    metrics.cache_read("near")
+    read = samples(metrics)
+    buckets = {bound: read["clarin_http_request_seconds_bucket", (bound, "/api/tags")]
+        for bound in ("0.001", "0.0025", "10.0", "+Inf")}  # fmt: skip
+    assert buckets == {"0.001": 1, "0.0025": 2, "10.0": 2, "+Inf": 3}
+    assert read["clarin_http_request_seconds_sum", ("/api/tags",)] == pytest.approx(11.0021)
+    assert read["clarin_http_requests_total", ("GET", "/api/tags", "200")] == 4
+    assert read["clarin_cache_reads_total", ("near",)] == 1
 
 
 def test_the_build_and_the_process_are_told() -> None:

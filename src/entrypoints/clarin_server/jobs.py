@@ -115,12 +115,16 @@ def _log_failure(job: Job, failures: int, error: Exception) -> None:
 
 
 async def _watch_loop(metrics: Metrics) -> None:
-    """Measure, each second, how late the event loop is."""
+    """Measure, each second, how late the event loop is, and write down what is held."""
     loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _LAG_EVERY_S
-        await asyncio.sleep(_LAG_EVERY_S)
-        metrics.loop_lag(max(0.0, loop.time() - due))
+    try:
+        while True:
+            due = loop.time() + _LAG_EVERY_S
+            await asyncio.sleep(_LAG_EVERY_S)
+            metrics.loop_lag(max(0.0, loop.time() - due))
+            metrics.write_down()
+    finally:
+        metrics.write_down()
 
 
 async def _purge(services: Services) -> bool:

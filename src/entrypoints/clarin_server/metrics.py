@@ -2,6 +2,9 @@
 
 import os
 import platform
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Literal
 
@@ -37,10 +40,42 @@ def count_as_worker(number: int) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: number)
 
 
-class Metrics:
-    """Counts what happens. Labels come from closed lists only: never an id, never a path."""
+class _Latency(Histogram):
+    """Takes many measurements at once."""
+
+    def observe_all(self, seconds: float, counts: Sequence[int]) -> None:
+        """Count measurements by bucket, the last one for what is above all bounds."""
+        self._sum.inc(seconds)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+
+
+class _Times:
+    """How long requests of a route took that are not written down yet."""
+
+    __slots__ = ("counts", "seconds")
 
     def __init__(self) -> None:
+        self.seconds = 0.0
+        self.counts = [0] * (len(_SECONDS) + 1)
+
+    def add(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.counts[bisect_left(_SECONDS, seconds)] += 1
+
+
+class Metrics:
+    """Counts what happens. Labels come from closed lists only: never an id, never a path.
+
+    To count in a file that workers share takes longer than to give a kept answer. So what happens
+    that often is only held, until it is written down, each second and for whoever reads.
+    """
+
+    def __init__(self) -> None:
+        self._answered: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        self._times: defaultdict[str, _Times] = defaultdict(_Times)
+        self._found: defaultdict[str, int] = defaultdict(int)
         self._registry = CollectorRegistry()
         self._own = CollectorRegistry()
         self._shared_in = os.environ.get(SHARED_IN)
@@ -61,7 +96,7 @@ class Metrics:
             ["method", "route", "status"],
             registry=self._registry,
         )
-        self._latency = Histogram(
+        self._latency = _Latency(
             "clarin_http_request_seconds",
             "Time from a request's head to its answer, by route template.",
             ["route"],
@@ -139,11 +174,22 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count an answered request; `route` is the template, with placeholders."""
-        self._requests.labels(method, route, status).inc()
+        self._answered[method, route, status] += 1
         if seconds is not None:
-            self._latency.labels(route).observe(seconds)
+            self._times[route].add(seconds)
         if route == _LOGIN and status in _REFUSED:
             self._login_failures.inc()
+
+    def write_down(self) -> None:
+        """Put what is held where everybody sees it."""
+        for labels, count in self._answered.items():
+            self._requests.labels(*labels).inc(count)
+        for route, times in self._times.items():
+            self._latency.labels(route).observe_all(times.seconds, times.counts)
+        for found, count in self._found.items():
+            self._reads.labels(found).inc(count)
+        for held in (self._answered, self._times, self._found):
+            held.clear()
 
     def sockets_open(self, count: int) -> None:
         """Say how many WebSockets are open now."""
@@ -160,7 +206,7 @@ class Metrics:
 
     def cache_read(self, found: str) -> None:
         """Count a read that may be kept; `found` is near, far or storage."""
-        self._reads.labels(found).inc()
+        self._found[found] += 1
 
     def kommo_heard(self, what: str, count: int) -> None:
         """Count what a mirror's keeper tells of."""
@@ -210,6 +256,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format 0.0.4; of several workers the sum."""
+        self.write_down()
         registry = self._registry
         if self._shared_in is not None:
             registry = CollectorRegistry()

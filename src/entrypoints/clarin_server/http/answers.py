@@ -1,15 +1,17 @@
 """Values become answers; errors become the one shape that every error has."""
 
 import re
-import secrets
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from random import getrandbits
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
+from sanic.helpers import has_message_body
 
 from clarin_core.domain.cache import Entry
 from clarin_core.domain.idempotency import StoredAnswer
@@ -54,16 +56,39 @@ REPLAYED: Final = "Idempotency-Replayed"
 """The header of an answer that was given before."""
 
 encoder = msgspec.json.Encoder()
+_as_bytes = lru_cache(maxsize=64)(str.encode)  # Names of headers, which are few.
+
+
+class Answer(HTTPResponse):
+    """An answer of JSON. Its headers hold nothing that a client said, and so need no cleaning."""
+
+    __slots__ = ()
+
+    @property
+    def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
+        """The headers that say anything, as bytes."""
+        if has_message_body(self.status):
+            self.headers.setdefault("content-type", self.content_type)
+        return (
+            (_as_bytes(name), str(value).encode())
+            for name, value in self.headers.items()
+            if value != ""
+        )
+
+
+def new_request_id() -> str:
+    """Return a name for a request, which nobody needs to be unable to guess."""
+    return f"{getrandbits(64):016x}"
 
 
 def request_id_of(request: Request | None) -> str:
     """Return the caller's request id if it is a plain one, else a new one, always the same."""
     if request is None:
-        return secrets.token_hex(8)
+        return new_request_id()
     known: str | None = getattr(request.ctx, "request_id", None)
     if known is None:
         sent = request.headers.get("x-request-id", "")
-        known = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+        known = sent if _REQUEST_ID.fullmatch(sent) else new_request_id()
         request.ctx.request_id = known
     return known
 
@@ -71,18 +96,18 @@ def request_id_of(request: Request | None) -> str:
 def answer(value: object, status: int, request_id: str) -> HTTPResponse:
     """Return a value as JSON; a page's place in the log goes into the header Clarin-Seq."""
     if value is None:
-        return HTTPResponse(status=status, headers=_headers(request_id))
+        return Answer(status=status, headers=_headers(request_id))
     seq = None
     if isinstance(value, Page) and value.seq is not UNSET:
         seq, value.seq = value.seq, UNSET
     body, version = encoder.encode(value), getattr(value, "version", None)
-    return HTTPResponse(body, status, _headers(request_id, version, seq), _JSON)
+    return Answer(body, status, _headers(request_id, version, seq), _JSON)
 
 
 def kept_answer(entry: Entry, request_id: str) -> HTTPResponse:
     """Return a kept read as `answer` would."""
     headers = _headers(request_id, entry.version, entry.page_seq)
-    return HTTPResponse(entry.body, 200, headers, _JSON)
+    return Answer(entry.body, 200, headers, _JSON)
 
 
 def _headers(request_id: str, version: int | None = None, seq: int | None = None) -> dict[str, str]:
@@ -104,7 +129,7 @@ def answer_again(stored: StoredAnswer, request_id: str, *, is_repeated: bool) ->
     headers = _headers(request_id, stored.version)
     if is_repeated:
         headers[REPLAYED] = "true"
-    return HTTPResponse(stored.body, stored.status, headers, _JSON)
+    return Answer(stored.body, stored.status, headers, _JSON)
 
 
 def problem(error: BaseException, request_id: str) -> HTTPResponse:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -118,7 +118,13 @@ def decode_body(request: Request, body: bytes, decoder: "msgspec.json.Decoder[T]
 
 def decode_query(request: Request, type_: type[T]) -> T:
     """Return the query as its type; lists are repeated or parted by commas."""
-    given = _pairs(request.query_string)
+    decoded: T = _decoded(request.query_string, type_)
+    return decoded
+
+
+@lru_cache(maxsize=1024)  # Most queries are asked again, and nobody can change a decoded one.
+def _decoded(query: str, type_: type[T]) -> T:
+    given = _pairs(query)
     parameters = _parameters(type_)
     values: dict[str, Any] = {}
     for name, texts in given.items():

@@ -32,7 +32,6 @@ off, read by read (`tests/http/test_lane.py`). `CLARIN_FAST_LANE=off` takes it a
 
 from collections import OrderedDict
 from datetime import datetime
-from secrets import token_hex
 from time import perf_counter
 
 from msgspec import Struct
@@ -42,7 +41,7 @@ from sanic.http import Http
 from clarin_core.domain.cache import CacheKey, Entry
 from clarin_core.errors import Unauthorized
 from clarin_core.ports.small import Claims
-from clarin_server.http.answers import request_id_of
+from clarin_server.http.answers import new_request_id, request_id_of
 from clarin_server.http.auth import bearer_of
 from clarin_server.http.limits import user_key
 from clarin_server.metrics import Metrics
@@ -97,7 +96,7 @@ class Lane:
             return None
         self._lines.move_to_end(asked)
         self._metrics.request("GET", line.route, 200, perf_counter() - began)
-        request_id = b"" if line.has_own_id else token_hex(8).encode()
+        request_id = b"" if line.has_own_id else new_request_id().encode()
         return b"".join((line.head, request_id, line.rest, entry.body))
 
     def learn(self, request: Request, route: str, sent: bytes) -> None:

@@ -61,30 +61,31 @@ class Requests(Http):
 class Protocol(WebSocketProtocol):
     """Sanic's connection, which remembers when it was heard of last."""
 
-    __slots__ = ("answering", "heard_at")
+    __slots__ = ("answering", "heard_at", "lane")
 
     HTTP_CLASS = Requests
 
     answering: tuple[Request, str] | None
     heard_at: float
+    lane: Lane | None
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin; nothing was asked yet."""
         self.answering = None
+        self.lane = self.app.ctx.lane
         WebSocketProtocol.connection_made(self, transport)
 
     async def send(self, data: bytes) -> None:
         """Write; what answers a request may be written again when it is asked again."""
-        if self.answering is not None:
-            self.app.ctx.lane.learn(*self.answering, data)
+        if self.lane and self.answering is not None:
+            self.lane.learn(*self.answering, data)
             self.answering = None
         await WebSocketProtocol.send(self, data)
 
     def data_received(self, data: bytes) -> None:
         """Note the time; answer in the fast lane, or hand on."""
         self.heard_at = monotonic()
-        lane: Lane | None = self.app.ctx.lane
-        transport = self.transport
+        lane, transport = self.lane, self.transport
         if lane and transport and self.is_idle and (answer := lane.answer(data)):
             self._time = self.heard_at
             transport.write(answer)
