@@ -34,6 +34,7 @@ WRONG = {
     "LOG_FORMAT": "xml",
     "CLARIN_RATE_LIMITS": "maybe",
     "CLARIN_REQUESTS_MAX": "0",
+    "CLARIN_CACHE_MB": "0",
 }
 
 
@@ -70,12 +71,14 @@ def test_every_setting_is_read_by_its_name() -> None:
         "LOG_FORMAT": "Json",
         "CLARIN_RATE_LIMITS": "ON",
         "CLARIN_REQUESTS_MAX": "64",
+        "CLARIN_CACHE_MB": "3",
     })  # fmt: skip
     assert settings.cors_origins == ("https://crm.example.com", "http://localhost:3000")
     assert (settings.port, settings.folder) == (9000, Path("/srv/clarin"))
     assert (settings.log_level, settings.log_format) == ("warning", "json")
     assert settings.storage_url == "postgres://u:p%40ss@db:5433/clarin?sslmode=require"
     assert (settings.is_production, settings.requests_in_flight_max) == (True, 64)
+    assert settings.cache_bytes == 3 * 1024 * 1024
     assert settings.rate_limits == "on"
     assert settings.media_address("postgres://") == "s3://clarin-media/prod"
     assert list(map(str, settings.proxies)) == ["10.0.0.7/32", "2001:db8:7::/64"]

@@ -28,7 +28,7 @@ class MemoryCache(NearCache):
         clock: Clock,
         *,
         entries_max: int = 50_000,
-        bytes_max: int = 64 * 1024 * 1024,
+        bytes_max: int = 128 * 1024 * 1024,
         ttl: timedelta = timedelta(minutes=5),
     ) -> None:
         self._clock = clock

@@ -88,7 +88,7 @@ from clarin_postgres.transaction import Work
 from clarin_postgres.users import VIEW, user_view
 from clarin_postgres.views import PostgresViews
 
-_READERS = 8
+_READERS = 4  # They wait for nobody, and more of them only take the server's cores from each other.
 _WRITERS = 8
 _DIRECTORS = 4
 _ANY_SEQ = 2**62  # Beyond any log: whoever hears it looks, and goes on from what is there.

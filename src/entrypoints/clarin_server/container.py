@@ -115,7 +115,7 @@ class Container(containers.DeclarativeContainer):
     web = providers.Singleton(HttpsWeb)
 
     feed = providers.Singleton(Feed, storage, publisher, providers.Object(log_failure))
-    near = providers.Singleton(MemoryCache, clock)
+    near = providers.Singleton(MemoryCache, clock, bytes_max=settings.provided.cache_bytes)
     far = providers.Singleton(RedisCache, cache_link, realm, SHAPES)
     further = providers.Selector(has_redis, yes=providers.List(far), no=providers.List())
     cached = providers.Singleton(

@@ -66,6 +66,7 @@ _KommoUrl = Annotated[
 _Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:/]+$")]
 _LogLevel = Literal["debug", "info", "warning", "error"]
 _LogFormat = Literal["console", "json"]
+_Megabytes = Annotated[int, Meta(ge=1, le=65_536)]
 _Requests = Annotated[int, Meta(ge=1, le=100_000)]
 
 
@@ -95,6 +96,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     kommo_api_url: _KommoUrl = field(name="KOMMO_API_URL", default=API_URL)
     rate_limits: Literal["on", "off"] = field(name="CLARIN_RATE_LIMITS", default="on")
     fast_lane: Literal["on", "off"] = field(name="CLARIN_FAST_LANE", default="on")
+    cache_mb: _Megabytes = field(name="CLARIN_CACHE_MB", default=128)
     requests_in_flight_max: _Requests = field(name="CLARIN_REQUESTS_MAX", default=256)
 
     def __repr__(self) -> str:
@@ -131,6 +133,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def proxies(self) -> tuple[Network, ...]:
         """The networks whose word about an address counts."""
         return tuple(map(ip_network, self.trusted_proxies))
+
+    @property
+    def cache_bytes(self) -> int:
+        """How much memory a process takes to keep answers."""
+        return self.cache_mb * 1024 * 1024
 
     @property
     def has_lane(self) -> bool:
@@ -205,6 +212,9 @@ WANTED: Mapping[str, Wanted] = {
     "LOG_FORMAT": Wanted("console or json (console is for terminals)", "json"),
     "CLARIN_RATE_LIMITS": Wanted("on, or off outside of production", "on"),
     "CLARIN_FAST_LANE": Wanted("on, or off to have the HTTP server read every request", "on"),
+    "CLARIN_CACHE_MB": Wanted(
+        "memory in MB that each process takes at most to keep answers, 1 to 65536", "128"
+    ),
     "CLARIN_REQUESTS_MAX": Wanted("how many requests may be at work, 1 to 100000", "256"),
 }
 
