@@ -159,14 +159,10 @@ def structs(rows: list[Row], kind: type[S], fields: Fields | None = None) -> lis
     Fields are named as the columns, unless `fields` makes them of a row's columns. Instants may
     be `in_seconds`.
     """
-    names, needed = tuple(rows[0].keys()) if rows else (), _without_default(kind)
+    needed = _without_default(kind)
     found = [
-        {
-            name: value
-            for name, value in zip(names, row, strict=True)
-            if value is not None or name in needed
-        }
-        for row in map(tuple, rows)
+        {name: value for name, value in row.items() if value is not None or name in needed}
+        for row in rows
     ]
     if fields:
         found = list(map(fields, found))
