@@ -257,46 +257,6 @@ def test_marks_are_kept_for_a_week() -> None:
     tell(story)
 
 
-def test_the_lag_of_the_loop_is_measured() -> None:
-    async def story(services: Services, ana: Actor, watch: Watch) -> None:
-        metrics = Metrics()
-        metrics.loop_lag(-1.0)
-        async with working(services, metrics):
-            while "clarin_event_loop_lag_seconds -1.0" in metrics.text().decode():
-                await asyncio.sleep(0.05)
-
-    tell(story)
-
-
-class Told(Metrics):
-    """Knows how much was counted when it was written down."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: list[float] = []
-
-    def write_down(self) -> None:
-        super().write_down()
-        (requests,) = self._requests.collect()
-        self.counts.append(sum(one.value for one in requests.samples[::2]))
-
-
-def test_what_is_counted_is_written_down_by_itself() -> None:
-    """Each second, and at the end: another process reads it, and nothing of it is lost."""
-
-    async def story(services: Services, ana: Actor, watch: Watch) -> None:
-        metrics = Told()
-        metrics.request("GET", "/api/tags", 200, 0.001)
-        async with working(services, metrics):
-            while not metrics.counts:
-                await asyncio.sleep(0.05)
-            assert metrics.counts[0] == 1
-            metrics.request("GET", "/api/tags", 200, 0.001)
-        assert metrics.counts[-1] == 2
-
-    tell(story)
-
-
 @given(st.integers(1, 10**12), st.floats(0, 1, exclude_max=True))
 def test_waiting_after_failures_has_an_end(failures: int, chance: float) -> None:
     assert 0 <= retry_delay_s(failures, chance=chance) < 60

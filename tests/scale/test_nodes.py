@@ -5,9 +5,11 @@ import os
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.ids import AccountId, UserId
@@ -68,6 +70,34 @@ def test_a_change_that_nobody_announced_is_found(both: list[Node], database: str
         await hall.check()
 
     tell(story())
+
+
+def test_each_worker_tells_what_all_of_them_answered(both: list[Node]) -> None:
+    """Whoever asks one worker for figures gets those of its node, soon."""
+
+    async def story() -> None:
+        node = both[0]
+        async with AsyncExitStack() as stack:
+            people = [await node.person() for _ in range(8)]  # Each with a connection of its own.
+            for person in people:
+                stack.push_async_callback(person.http.aclose)
+                for _ in range(5):
+                    await person.get("/api/tags")
+            while await _tags_read(people[0]) != 40:
+                await asyncio.sleep(0.1)
+
+    tell(story())
+
+
+async def _tags_read(person: Person) -> float:
+    text = (await person.http.get("/metrics")).text
+    samples = [
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "clarin_http_requests_total" and sample.labels["route"] == "/api/tags"
+    ]
+    return sum(samples)
 
 
 def test_a_worker_that_is_killed_takes_nothing_along(both: list[Node]) -> None:

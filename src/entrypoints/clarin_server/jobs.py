@@ -26,7 +26,6 @@ _DAY_S = 86_400.0
 _RETRY_S_MAX = 60.0
 _DOUBLINGS_MAX = 10
 _HINTS_GATHERED_S = 0.1  # A busy account must not cost a look at the queue for each change.
-_LAG_EVERY_S = 1.0
 
 _log = structlog.get_logger(component="WORK")
 
@@ -59,8 +58,7 @@ async def working(services: Services, metrics: Metrics) -> AsyncIterator[None]:
         kommo = Job("kommo.poll", mirrors.look, _POLL_S)
         stack.enter_context(services.publisher.heard_by(lambda _: imports.hint.set()))
         jobs = (imports, kommo, purge, files)
-        works = [*(keep_doing(job, metrics) for job in jobs), _watch_loop(metrics)]
-        tasks = [asyncio.create_task(work) for work in works]
+        tasks = [asyncio.create_task(keep_doing(job, metrics)) for job in jobs]
         try:
             yield
         finally:
@@ -112,19 +110,6 @@ def _log_failure(job: Job, failures: int, error: Exception) -> None:
         _log.warning("job failed", job=job.name, attempt=failures, reason=str(error))
     else:
         _log.error("job failed", job=job.name, attempt=failures, exc_info=error)
-
-
-async def _watch_loop(metrics: Metrics) -> None:
-    """Measure, each second, how late the event loop is, and write down what is held."""
-    loop = asyncio.get_running_loop()
-    try:
-        while True:
-            due = loop.time() + _LAG_EVERY_S
-            await asyncio.sleep(_LAG_EVERY_S)
-            metrics.loop_lag(max(0.0, loop.time() - due))
-            metrics.write_down()
-    finally:
-        metrics.write_down()
 
 
 async def _purge(services: Services) -> bool:
