@@ -74,7 +74,8 @@ class Lender(Generic[C]):
     async def take(self) -> C:
         """Return a connection that is the caller's alone until it is given back.
 
-        Raises TimeoutError when there is none in two seconds, and whatever `connect` raises.
+        Raises TimeoutError when there is none in two seconds, or when to make one takes as long,
+        and whatever `connect` raises.
         """
         if self._all_back is not None:
             raise Unavailable(POSTGRES)
@@ -84,8 +85,12 @@ class Lender(Generic[C]):
                 self._lent.add(connection)
                 return connection
             self._drop(connection)
+        if self._room:
+            self._room -= 1
+        elif (handed := await self._handed()) is not None:
+            return handed
         async with asyncio.timeout(_WAIT_S):
-            return await self._take_later()
+            return await self._made()
 
     def give_back(self, connection: C, *, is_quiet: bool) -> None:
         """Take a connection back; it `is_quiet` if all that was asked of it was answered."""
@@ -127,23 +132,20 @@ class Lender(Generic[C]):
             for one in (*self._idle, *self._lent):
                 one.terminate()
 
-    async def _take_later(self) -> C:
-        if self._room:
-            self._room -= 1
-        elif (connection := await self._handed()) is not None:
-            return connection
-        return await self._made()
-
     async def _handed(self) -> C | None:
         """Wait in turn for a connection, or for the room to make one."""
-        waiter: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[C | None] = loop.create_future()
         self._waiting.append(waiter)
+        patience = loop.call_later(_WAIT_S, _lose_patience, waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled() and waiter.exception() is None:
                 self._hand_on(waiter.result())
             raise
+        finally:
+            patience.cancel()
 
     async def _made(self) -> C:
         generation = self._generation
@@ -209,3 +211,9 @@ class Lender(Generic[C]):
         is_all_back = self._room + len(self._idle) == self._size
         if is_all_back and self._all_back is not None and not self._all_back.done():
             self._all_back.set_result(None)
+
+
+def _lose_patience(waiter: asyncio.Future[C | None]) -> None:
+    """End a wait; a timeout of asyncio would take longer than most waits."""
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
