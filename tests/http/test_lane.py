@@ -8,6 +8,7 @@ from sys import getrefcount
 from typing import Any
 
 import pytest
+from sanic import Request
 
 from clarin_core.domain.cache import lead_key
 from clarin_core.domain.ids import LeadId
@@ -56,7 +57,7 @@ def play(told: Story, **settings: Any) -> list[bytes]:
             clock.forward(minutes=1)
             async with line(house) as one:
                 for path in (LEAD, LEADS, TAGS):
-                    for _ in range(2):
+                    for _ in range(3):  # It is kept, then known to the lane, then answered by it.
                         await one.ask(request(house.ana, path))
                 return await told(house, one, clock)
 
@@ -301,7 +302,28 @@ def test_the_lane_counts_what_it_answers(monkeypatch: pytest.MonkeyPatch) -> Non
     play(counted, fast_lane="on")
     without, with_lane = told
     assert with_lane == without
-    assert with_lane.endswith(" 7.0")
+    assert with_lane.endswith(" 8.0")
+
+
+def test_what_is_asked_once_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would push out what is asked again and again."""
+    learned: list[bytes] = []
+    learn = Lane.learn
+
+    def noted(lane: Lane, asked: Request, route: str, sent: bytes) -> None:
+        learned.append(asked.head)
+        learn(lane, asked, route, sent)
+
+    async def once(house: House, one: Line, at: Watch) -> list[bytes]:
+        sizes = []
+        for _ in range(3):
+            await one.ask(request(house.ana, "/api/leads/2"))
+            sizes.append(len(learned))
+        assert [size - sizes[0] for size in sizes] == [0, 1, 1]
+        return []
+
+    monkeypatch.setattr(Lane, "learn", noted)
+    play(once)
 
 
 def test_a_log_of_everything_has_no_lane(monkeypatch: pytest.MonkeyPatch) -> None:

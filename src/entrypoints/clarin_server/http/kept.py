@@ -6,7 +6,7 @@ from typing import Any
 
 from sanic import HTTPResponse, Request
 
-from clarin_core.domain.cache import CacheKey, Entry
+from clarin_core.domain.cache import CacheKey
 from clarin_core.domain.ids import AccountId
 from clarin_core.reads.cached import CachedStorage
 from clarin_server.http.answers import kept_answer, request_id_of
@@ -31,7 +31,8 @@ class KeptAnswers:
         if key is None or (entry := self._storage.through.near(key)) is None:
             return None
         self._keys.move_to_end(target)
-        return _answer(request, key, entry)
+        request.ctx.kept = key, entry  # So the lane knows what it may answer the next time.
+        return kept_answer(entry, request_id_of(request))
 
     async def read(
         self, request: Request, account_id: AccountId, name: str, arguments: Mapping[str, Any]
@@ -42,15 +43,10 @@ class KeptAnswers:
             return None
         entry = await self._storage.through.read(plan)
         self._learn((account_id, request.raw_url), plan.key)
-        return _answer(request, plan.key, entry)
+        return kept_answer(entry, request_id_of(request))
 
     def _learn(self, target: Target, key: CacheKey) -> None:
         if len(target[1]) <= _TARGET_BYTES_MAX:
             self._keys[target] = key
             if len(self._keys) > _TARGETS_MAX:
                 self._keys.popitem(last=False)
-
-
-def _answer(request: Request, key: CacheKey, entry: Entry) -> HTTPResponse:
-    request.ctx.kept = key, entry  # So the lane knows what it may answer the next time.
-    return kept_answer(entry, request_id_of(request))
