@@ -39,7 +39,7 @@ from clarin_core.ports.views import Views
 from clarin_core.testing.tenants import NOON, settle
 from clarin_postgres import PostgresStorage
 from support.catalogue import look
-from support.plans import Node, indexes, nodes
+from support.plans import Node, Sent, indexes, nodes, overheard, times_planned
 from support.totals import SET_TOTALS
 
 LEADS = 6000
@@ -107,6 +107,14 @@ IN_ORDER: dict[str, list[Look]] = {
 }
 """Lists that are read in the order of an index, by its name."""
 
+PAGES: dict[str, Look] = {
+    "leads": leads(LeadQuery()),
+    "leads by cursor": leads(LeadQuery(after="")),
+    "leads filtered": leads(LeadQuery(after="", status=LeadStatus.WON)),
+    "contacts": contacts(ContactQuery()),
+    "contacts by cursor": contacts(ContactQuery(after="")),
+}
+
 FOUND: dict[str, list[Look]] = {
     "leads_search": [
         leads(LeadQuery(search="3f2a9")),
@@ -132,30 +140,37 @@ FOUND: dict[str, list[Look]] = {
 
 
 @pytest.fixture(scope="module")
-def plan(database: str) -> Callable[[Look], Node]:
-    """Return a function that tells the plan of what a look at an account reads."""
+def account_id(database: str) -> AccountId:
+    """Return one of three accounts of some thousand rows each."""
 
     async def prepared() -> AccountId:
         async with PostgresStorage(database, clock=lambda: NOON) as storage:
             accounts = [await settle(storage) for _ in range(3)]
             return accounts[1].id
 
-    account_id = asyncio.run(prepared())
+    found = asyncio.run(prepared())
     look(database, fill)
+    return found
 
-    async def sent(at: Look) -> str:
-        texts: list[str] = []
-        async with PostgresStorage(database, clock=lambda: NOON, watch=texts.append) as storage:
-            texts.clear()
-            with suppress(NotFound):  # The statement was sent all the same.
+
+@pytest.fixture
+def sent(database: str, account_id: AccountId) -> Callable[[Look], Sent]:
+    """Return a function that tells what a look at the account sends."""
+
+    async def seen(at: Look) -> Sent:
+        async with PostgresStorage(database, clock=lambda: NOON) as storage:
+            with overheard() as statements, suppress(NotFound):  # It was sent all the same.
                 await at(storage.views(account_id))
-        (text,) = texts
-        return text
+        (statement,) = statements
+        return statement
 
-    def explained(at: Look) -> Node:
-        return look(database, partial(generic_plan, asyncio.run(sent(at))))
+    return lambda at: asyncio.run(seen(at))
 
-    return explained
+
+@pytest.fixture
+def plan(database: str, sent: Callable[[Look], Sent]) -> Callable[[Look], Node]:
+    """Return a function that tells the plan of what a look at the account reads."""
+    return lambda at: look(database, partial(generic_plan, sent(at)[0]))
 
 
 async def fill(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -196,6 +211,14 @@ def test_a_list_is_cut_from_an_index(plan: Callable[[Look], Node], index: str, a
     assert not [node for node in below if "Sort" in node["Node Type"]]
 
 
+@pytest.mark.parametrize("at", [*PAGES.values()], ids=PAGES)
+def test_a_page_is_not_planned_anew_each_time(
+    database: str, sent: Callable[[Look], Sent], at: Look
+) -> None:
+    """PostgreSQL looks at the parameters five times, and then has one plan for all."""
+    assert asyncio.run(times_planned(database, sent(at))) == 5
+
+
 @pytest.mark.parametrize(("index", "at"), cases(FOUND))
 def test_a_filter_has_an_index(plan: Callable[[Look], Node], index: str, at: Look) -> None:
     """What few rows match is not looked for in all of them."""
@@ -205,7 +228,7 @@ def test_a_filter_has_an_index(plan: Callable[[Look], Node], index: str, at: Loo
     assert not scanned & {"leads", "contacts", "lead_tags"}
 
 
-@pytest.mark.usefixtures("plan")
+@pytest.mark.usefixtures("account_id")
 def test_a_scan_of_all_rows_is_seen(database: str) -> None:
     """The looks above can fail."""
     slow = "select l.id from leads l where l.id <> $1 order by l.notes limit 5"
