@@ -154,6 +154,35 @@ def test_who_waits_too_long_takes_nothing_along(monkeypatch: pytest.MonkeyPatch)
     tell(story)
 
 
+def test_waiting_and_connecting_share_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R29: who is handed the room of one who could not connect has no more time for it."""
+    deadlines: list[float] = []
+    timeout_at = asyncio.timeout_at
+
+    def noted(when: float) -> asyncio.Timeout:
+        deadlines.append(when)
+        return timeout_at(when)
+
+    async def story(counter: Counter) -> None:
+        begun = asyncio.get_running_loop().time()
+        counter.come()
+        counter.come()
+        await counter.rest()
+        while asyncio.get_running_loop().time() < begun + 0.1:
+            await asyncio.sleep(0.01)
+        handed = asyncio.get_running_loop().time()
+        counter.make("refuse", 0)
+        await counter.rest()
+        assert len(deadlines) == 2
+        assert all(when < handed + 2 for when in deadlines)
+        counter.make("connect", 0)
+        await counter.wind_up()
+        await counter.end()
+
+    monkeypatch.setattr(asyncio, "timeout_at", noted)
+    tell(story, size=1)
+
+
 def test_what_is_left_in_the_middle_is_settled_first() -> None:
     """Nobody gets it meanwhile; an open transaction is one, however quiet it is."""
 

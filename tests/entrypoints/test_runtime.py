@@ -2,6 +2,8 @@
 
 import asyncio
 
+from structlog.testing import capture_logs
+
 from clarin_server.metrics import Metrics
 from clarin_server.runtime import measured
 
@@ -42,5 +44,37 @@ def test_what_is_counted_is_written_down_by_itself() -> None:
             assert metrics.counts[0] == 1
             metrics.request("GET", "/api/tags", 200, 0.001)
         assert metrics.counts[-1] == 2
+
+    asyncio.run(story())
+
+
+class Homeless(Metrics):
+    """Cannot be written down until the folder is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries = 0
+        self.is_there = False
+
+    def write_down(self) -> None:
+        self.tries += 1
+        if not self.is_there:
+            raise OSError
+        super().write_down()
+
+
+def test_a_folder_that_is_gone_is_told_once_and_tried_again() -> None:
+    """The service goes on, and so does the measuring."""
+
+    async def story() -> None:
+        metrics = Homeless()
+        metrics.request("GET", "/api/tags", 200, 0.001)
+        with capture_logs() as said:
+            async with measured(metrics):
+                while metrics.tries < 2:
+                    await asyncio.sleep(0.05)
+        assert [line["event"] for line in said] == ["figures are not written down"]
+        metrics.is_there = True
+        assert 'route="/api/tags",status="200"} 1.0' in metrics.text().decode()
 
     asyncio.run(story())

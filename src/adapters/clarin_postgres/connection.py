@@ -37,6 +37,7 @@ _SETTINGS = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
     "timezone": "UTC",
+    "extra_float_digits": "1",  # So that seconds in JSON are exact, whatever a role has.
     "jit": "off",  # It costs more than the longest statement here takes.
 }
 

@@ -32,7 +32,9 @@ _JOB = (
 _OUTCOME = "o.row, o.result, o.lead_id, o.contact_id, o.code, o.field, o.reason"
 _BY_ROW = Order(("row",), (int,))
 _JOBS = Listing("imports.page", "imports i", "i", cut=_JOB, shown=_JOB)
-_OUTCOMES = Listing("imports.outcomes", "import_outcomes o", "o", cut=_OUTCOME, shown=_OUTCOME)
+_OUTCOMES = Listing(
+    "imports.outcomes", "import_outcomes o", "o", cut=_OUTCOME, shown=_OUTCOME, keyed_by=1
+)
 
 _NEW = Columns(
     {

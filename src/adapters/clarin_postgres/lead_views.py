@@ -51,11 +51,13 @@ _SEARCHED = Listing(
     "leads.search", "found f", "f", cut="f.id, f.created_at, f.updated_at", shown=_SHOWN,
     joins=f"left join leads l on l.account_id = $1 and l.id = f.id {_JOINS}",
 )  # fmt: skip
-_BY_STAGE = Listing("leads.by_stage", "leads l", "l", cut=LEAD, shown=_SHOWN, joins=_JOINS)
+_BY_STAGE = Listing(
+    "leads.by_stage", "leads l", "l", cut=LEAD, shown=_SHOWN, joins=_JOINS, keyed_by=1
+)
 _MOVES = Listing(
     "leads.history", "stage_moves m", "m",
     cut="m.id, m.lead_id, m.from_stage, m.to_stage, m.actor, m.at",
-    shown="m.id, m.lead_id, m.from_stage, m.to_stage, m.actor, m.at",
+    shown="m.id, m.lead_id, m.from_stage, m.to_stage, m.actor, m.at", keyed_by=1,
 )  # fmt: skip
 
 

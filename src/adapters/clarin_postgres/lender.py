@@ -74,8 +74,7 @@ class Lender(Generic[C]):
     async def take(self) -> C:
         """Return a connection that is the caller's alone until it is given back.
 
-        Raises TimeoutError when there is none in two seconds, or when to make one takes as long,
-        and whatever `connect` raises.
+        Raises TimeoutError when there is none in two seconds, and whatever `connect` raises.
         """
         if self._all_back is not None:
             raise Unavailable(POSTGRES)
@@ -85,11 +84,12 @@ class Lender(Generic[C]):
                 self._lent.add(connection)
                 return connection
             self._drop(connection)
+        until = asyncio.get_running_loop().time() + _WAIT_S
         if self._room:
             self._room -= 1
-        elif (handed := await self._handed()) is not None:
+        elif (handed := await self._handed(until)) is not None:
             return handed
-        async with asyncio.timeout(_WAIT_S):
+        async with asyncio.timeout_at(until):
             return await self._made()
 
     def give_back(self, connection: C, *, is_quiet: bool) -> None:
@@ -132,12 +132,12 @@ class Lender(Generic[C]):
             for one in (*self._idle, *self._lent):
                 one.terminate()
 
-    async def _handed(self) -> C | None:
+    async def _handed(self, until: float) -> C | None:
         """Wait in turn for a connection, or for the room to make one."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[C | None] = loop.create_future()
         self._waiting.append(waiter)
-        patience = loop.call_later(_WAIT_S, _lose_patience, waiter)
+        patience = loop.call_at(until, _lose_patience, waiter)
         try:
             return await waiter
         except asyncio.CancelledError:

@@ -40,7 +40,7 @@ _SHOWN = f"""{in_seconds(ROW)}, {_RESULTS} as results,
 _JOINS = "left join media f on f.account_id = $1 and f.id = m.media_id"
 # Most chats have no reaction, and one look for all of a page tells it.
 _LISTING = Listing(
-    "messages.page", "messages m", "m", cut=SHOWN_ROW, joins=_JOINS,
+    "messages.page", "messages m", "m", cut=SHOWN_ROW, joins=_JOINS, keyed_by=1,
     shown=f"""{_SHOWN}, case when exists (
         select from reactions r where r.account_id = $1 and r.chat_id = $2
     ) then {_REACTIONS} end as reactions""",

@@ -29,7 +29,7 @@ Fields = Callable[[dict[str, Any]], dict[str, Any]]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_INSTANT = re.compile(r"\w+\.(\w+_at)")
+_INSTANT = re.compile(r"\w+\.(\w+_at)\b")
 _KEPT_INSTANTS = range(-(2**53), 2**53)
 
 
@@ -77,7 +77,8 @@ class Listing:
     `cut` are the columns read from `source` while the page is cut, `shown` what is shown of its
     rows, and `joins` brings what else they show; `alias` is the rows' name in all of them.
     `beside` is one row, which is there even if the page is empty; it has the total of the whole
-    list, too, if there is a `kept` one.
+    list, too, if there is a `kept` one. A list of one thing is `keyed_by` that, with which its
+    index begins behind the account.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Listing:
     joins: str = ""
     beside: str = f"select s.last_seq, {KEPT} from account_stream s where s.account_id = $1"
     kept: str | None = None
+    keyed_by: int = 0
 
     def statement(
         self,
@@ -101,30 +103,39 @@ class Listing:
     ) -> str:
         """Return the text that reads a page, and bind its parameters.
 
-        `told` are columns that every row repeats, even the one row of an empty page. The server
-        plans the statement once for all sizes: of a size that it does not know it would expect a
-        tenth of the table, and then plan each time.
+        `told` are columns that every row repeats, even the one row of an empty page.
         `know_totals` tells whether kept totals may be taken, as `Reads` says.
         """
         start = query.start(account_id)
         total = self._total(where, know_totals=know_totals)
+        is_filtered = len(where.arguments) > self.keyed_by
         after = [] if start is None else [order.beyond(self.alias, start, where)]
-        size = where.bind(query.size + query.by_cursor)
-        skips = query.offset and not query.by_cursor
-        skipped = f"offset {where.bind(query.offset)}" if skips else ""
+        ordered = f"""select {self.cut} from {self.source}
+                where {where.joined(*after)}
+                order by {order.by(self.alias)}"""
         return f"""-- {self.name}
             {where.before()}
             select s.last_seq, {"null" if query.by_cursor else total} as total, {told}{self.shown}
             from ({self.beside}) s
             left join (
-                select * from (
-                    select {self.cut} from {self.source}
-                    where {where.joined(*after)}
-                    order by {order.by(self.alias)} limit {LIMIT_MAX + 1} {skipped}
-                ) {self.alias} limit {size}
+                {self._cut_of(ordered, query, where, is_filtered=is_filtered)}
             ) {self.alias} on true
             {self.joins}
             order by {order.by(self.alias)}"""
+
+    def _cut_of(self, ordered: str, query: Paged, where: Conditions, *, is_filtered: bool) -> str:
+        """Return a page of what is ordered.
+
+        Of a limit that it does not know the server expects a tenth of the table, and so plans the
+        statement anew each time. That is right for a filter, which matches many rows or few; where
+        there is none, it takes longer than to read the page.
+        """
+        size = where.bind(query.size + query.by_cursor)
+        if query.offset and not query.by_cursor:
+            return f"{ordered} limit {size} offset {where.bind(query.offset)}"
+        if is_filtered:
+            return f"{ordered} limit {size}"
+        return f"select * from ({ordered} limit {LIMIT_MAX + 1}) {self.alias} limit {size}"
 
     def _total(self, where: Conditions, *, know_totals: bool) -> str:
         """Return what tells how many rows there are on all pages."""

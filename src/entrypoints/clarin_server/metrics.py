@@ -182,14 +182,15 @@ class Metrics:
 
     def write_down(self) -> None:
         """Put what is held where everybody sees it."""
-        for labels, count in self._answered.items():
+        while self._answered:
+            labels, count = self._answered.popitem()
             self._requests.labels(*labels).inc(count)
-        for route, times in self._times.items():
+        while self._times:
+            route, times = self._times.popitem()
             self._latency.labels(route).observe_all(times.seconds, times.counts)
-        for found, count in self._found.items():
+        while self._found:
+            found, count = self._found.popitem()
             self._reads.labels(found).inc(count)
-        for held in (self._answered, self._times, self._found):
-            held.clear()
 
     def sockets_open(self, count: int) -> None:
         """Say how many WebSockets are open now."""

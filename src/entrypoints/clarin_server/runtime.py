@@ -1,14 +1,19 @@
 """Opening what the container built, and closing it in reverse."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import structlog
 
 from clarin_server.container import Container
-from clarin_server.metrics import Metrics
+from clarin_server.metrics import SHARED_IN, Metrics
 from clarin_server.services import Services
 
 _MEASURED_EVERY_S = 1.0
+
+_log = structlog.get_logger(component="METRICS")
 
 
 @asynccontextmanager
@@ -31,13 +36,25 @@ async def measured(metrics: Metrics) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-        metrics.write_down()
+        with suppress(OSError):  # It was told when it began.
+            metrics.write_down()
 
 
 async def _measure(metrics: Metrics) -> None:
     loop = asyncio.get_running_loop()
+    is_written = True
     while True:
         due = loop.time() + _MEASURED_EVERY_S
         await asyncio.sleep(_MEASURED_EVERY_S)
-        metrics.loop_lag(max(0.0, loop.time() - due))
+        was_written, is_written = is_written, _write_down(metrics, loop.time() - due)
+        if was_written and not is_written:
+            _log.error("figures are not written down", folder=os.environ.get(SHARED_IN))
+
+
+def _write_down(metrics: Metrics, lag_s: float) -> bool:
+    try:
+        metrics.loop_lag(max(0.0, lag_s))
         metrics.write_down()
+    except OSError:  # The folder that processes share is full, or gone.
+        return False
+    return True
