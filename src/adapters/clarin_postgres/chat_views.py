@@ -76,7 +76,7 @@ class ChatViews(Reader):
             query, _INBOX, where, account_id=self._account_id, know_totals=self._know_totals
         )
         rows = await self._fetch(text, *where.arguments)
-        return page_of(rows, query, _INBOX, self._account_id, ChatView, fields)
+        return page_of(rows, query, _INBOX, self._account_id, ChatView, fields=fields)
 
 
 def _conditions(query: ChatQuery) -> Conditions:

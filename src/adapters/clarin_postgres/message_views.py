@@ -82,7 +82,7 @@ class MessageViews(Reader):
         rows = await self._fetch(text, *where.arguments)
         if rows and not rows[0]["is_known"]:
             raise NotFound("chat", chat_id)
-        return page_of(rows, query, _NEWEST, self._account_id, MessageView, fields)
+        return page_of(rows, query, _NEWEST, self._account_id, MessageView, fields=fields)
 
     async def message(self, message_id: MessageId) -> MessageView:
         """Return a message that its chat's list shows; raises NotFound."""

@@ -135,7 +135,8 @@ class Listing:
             return f"{ordered} limit {size} offset {where.bind(query.offset)}"
         if is_filtered:
             return f"{ordered} limit {size}"
-        return f"select * from ({ordered} limit {LIMIT_MAX + 1}) {self.alias} limit {size}"
+        known = f"{ordered} limit {LIMIT_MAX + 1}"
+        return f"select {self.cut} from ({known}) {self.alias} limit {size}"
 
     def _total(self, where: Conditions, *, know_totals: bool) -> str:
         """Return what tells how many rows there are on all pages."""
@@ -150,6 +151,7 @@ def page_of(
     order: Order,
     account_id: int,
     kind: type[S],
+    *,
     fields: Fields | None = None,
 ) -> Page[S]:
     """Make the answer of what a listing's statement returned; raises NotFound for the account."""
