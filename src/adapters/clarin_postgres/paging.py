@@ -30,6 +30,7 @@ Fields = Callable[[dict[str, Any]], dict[str, Any]]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INSTANT = re.compile(r"\w+\.(\w+_at)\b")
+_SIZES = (11, 26, 51, 101, LIMIT_MAX + 1)
 _KEPT_INSTANTS = range(-(2**53), 2**53)
 
 
@@ -110,33 +111,32 @@ class Listing:
         total = self._total(where, know_totals=know_totals)
         is_filtered = len(where.arguments) > self.keyed_by
         after = [] if start is None else [order.beyond(self.alias, start, where)]
-        ordered = f"""select {self.cut} from {self.source}
-                where {where.joined(*after)}
-                order by {order.by(self.alias)}"""
+        bounds = self._bounds(query, where, is_filtered=is_filtered)
         return f"""-- {self.name}
             {where.before()}
             select s.last_seq, {"null" if query.by_cursor else total} as total, {told}{self.shown}
             from ({self.beside}) s
             left join (
-                {self._cut_of(ordered, query, where, is_filtered=is_filtered)}
+                select {self.cut} from {self.source}
+                where {where.joined(*after)}
+                order by {order.by(self.alias)} {bounds}
             ) {self.alias} on true
             {self.joins}
             order by {order.by(self.alias)}"""
 
-    def _cut_of(self, ordered: str, query: Paged, where: Conditions, *, is_filtered: bool) -> str:
-        """Return a page of what is ordered.
+    def _bounds(self, query: Paged, where: Conditions, *, is_filtered: bool) -> str:
+        """Return the page's bounds; there may be more rows in them.
 
         Of a limit that it does not know the server expects a tenth of the table, and so plans the
         statement anew each time. That is right for a filter, which matches many rows or few; where
-        there is none, it takes longer than to read the page.
+        there is none, it takes longer than to read the page, which then has one of a few sizes.
         """
-        size = where.bind(query.size + query.by_cursor)
+        size = query.size + query.by_cursor
         if query.offset and not query.by_cursor:
-            return f"{ordered} limit {size} offset {where.bind(query.offset)}"
+            return f"limit {where.bind(size)} offset {where.bind(query.offset)}"
         if is_filtered:
-            return f"{ordered} limit {size}"
-        known = f"{ordered} limit {LIMIT_MAX + 1}"
-        return f"select {self.cut} from ({known}) {self.alias} limit {size}"
+            return f"limit {where.bind(size)}"
+        return f"limit {next(known for known in _SIZES if known >= size)}"
 
     def _total(self, where: Conditions, *, know_totals: bool) -> str:
         """Return what tells how many rows there are on all pages."""
