@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarin_core.domain.text import clean_text, fold
+from clarin_core.domain.text import caseless, clean_text, fold
 from clarin_core.errors import Invalid
 from clarin_core.testing.strategies import texts
 
@@ -87,6 +87,13 @@ def test_a_name_has_something_to_see(raw: str) -> None:
     with pytest.raises(Invalid):
         clean_text("name", raw, shortest=1, longest=9, lines=False)
     clean_text("notes", raw, shortest=0, longest=9, lines=True)
+
+
+@pytest.mark.parametrize("word", ["ñandú", "straße", "ῧ", "ΰ", "ǰ", "ŉ", "ﬁn"])
+def test_case_makes_no_other_name(word: str) -> None:
+    """Also of a letter that has no capital, and comes apart when one is made."""
+    capitals = clean_text("name", word.upper(), shortest=1, longest=9, lines=False)
+    assert caseless(capitals) == caseless(word)
 
 
 @given(text=st.text())

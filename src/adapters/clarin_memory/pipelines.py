@@ -7,6 +7,7 @@ from datetime import datetime
 from clarin_core.domain.ids import KommoId, PipelineId, StageId
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline, Stage
+from clarin_core.domain.text import caseless
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.stores import PipelineStore
 from clarin_memory.paging import Order
@@ -107,7 +108,7 @@ class MemoryPipelineStore(PipelineStore):
 
     def _put(self, pipeline: Pipeline) -> None:
         rows = self.scope.tables.pipelines.rows
-        if other := rival(rows(), [pipeline], lambda row: row.name.casefold()):
+        if other := rival(rows(), [pipeline], lambda row: caseless(row.name)):
             raise Conflict("duplicate_pipeline", "a pipeline has this name", id=other.id)
         if other := rival(rows(), [pipeline], lambda row: row.is_default or None):
             raise Conflict("conflict", "another pipeline is the default", id=other.id)

@@ -7,6 +7,7 @@ from datetime import datetime
 from clarin_core.domain.ids import KommoId, PipelineId, StageId
 from clarin_core.domain.paging import Page, PageQuery
 from clarin_core.domain.pipelines import NewPipeline, NewStage, Pipeline, Stage
+from clarin_core.domain.text import caseless
 from clarin_core.errors import Conflict, NotFound
 from clarin_core.ports.stores import PipelineStore
 from clarin_postgres.columns import Columns
@@ -156,7 +157,7 @@ class PostgresPipelineStore(PipelineStore):
         """Store a pipeline behind the others, with its stages in order."""
         stages = new.stages or ()
         row = await self.scope.one(
-            _ADD, new.name, new.name.casefold(), new.description, is_default, at,
+            _ADD, new.name, caseless(new.name), new.description, is_default, at,
             *_NEW_STAGES.arrays(stages),
         )  # fmt: skip
         if row["rival"] is not None:
@@ -186,7 +187,7 @@ class PostgresPipelineStore(PipelineStore):
         Raises Conflict `stage_not_empty` while leads are in a removed stage.
         """
         row = await self.scope.one(
-            _SAVE, pipeline.id, pipeline.name, pipeline.name.casefold(), pipeline.description,
+            _SAVE, pipeline.id, pipeline.name, caseless(pipeline.name), pipeline.description,
             pipeline.is_default, pipeline.position, pipeline.kommo_id, pipeline.created_at,
             pipeline.updated_at, pipeline.version, *_ALL_STAGES.arrays(pipeline.stages),
         )  # fmt: skip

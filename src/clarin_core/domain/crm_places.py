@@ -12,6 +12,7 @@ from clarin_core.domain.crm_diff import Place, line
 from clarin_core.domain.ids import KommoId, StageId
 from clarin_core.domain.pipelines import DEFAULT_COLOR, STAGES_MAX, NewPipeline, NewStage, Pipeline
 from clarin_core.domain.remote import RemotePipeline, RemoteStage
+from clarin_core.domain.text import caseless
 
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _NAME_MAX = 200  # So that there is room for what tells two of one name apart.
@@ -27,7 +28,7 @@ def free_name(said: RemotePipeline, taken: Collection[str]) -> str:
     """Return a pipeline's name; if one here has it, ignoring case, something tells them apart."""
     name = line(said.name, longest=_NAME_MAX) or f"Kommo {said.id}"
     names = (name, f"{name} (Kommo)", f"{name} (Kommo {said.id})")
-    return next((one for one in names if one.casefold() not in taken), names[-1])
+    return next((one for one in names if caseless(one) not in taken), names[-1])
 
 
 def new_stage(said: RemoteStage) -> NewStage:

@@ -15,7 +15,7 @@ from clarin_core.domain.pipelines import (
     Stage,
     StageKind,
 )
-from clarin_core.domain.text import fold
+from clarin_core.domain.text import caseless, fold
 from clarin_core.errors import Invalid
 
 _PIPELINES_MAX = 50
@@ -118,4 +118,4 @@ def _stages(pipeline: Pipeline) -> dict[str, Stage]:
 
 
 def _key(name: str) -> str:
-    return name.casefold()
+    return caseless(name)

@@ -9,6 +9,7 @@ from clarin_core.domain.command import Change, Command, Name
 from clarin_core.domain.entity import Entity
 from clarin_core.domain.ids import QuickReplyId
 from clarin_core.domain.paging import PageQuery, SearchText
+from clarin_core.domain.text import caseless
 from clarin_core.errors import Invalid
 
 Shortcut = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -67,4 +68,4 @@ def clean_shortcut(raw: str) -> str:
 
 def shortcut_key(shortcut: str) -> str:
     """Return what two spellings of a shortcut share: they differ in case only."""
-    return shortcut.casefold()
+    return caseless(shortcut)

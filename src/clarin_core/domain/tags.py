@@ -12,7 +12,7 @@ from clarin_core.domain.entity import Entity
 from clarin_core.domain.ids import ID_MAX, KommoId, TagId
 from clarin_core.domain.paging import PageQuery, SearchText
 from clarin_core.domain.pipelines import DEFAULT_COLOR, Color
-from clarin_core.domain.text import clean_text
+from clarin_core.domain.text import caseless, clean_text
 from clarin_core.errors import Invalid
 
 NAME_MAX = 100
@@ -118,4 +118,4 @@ def clean_tag_names(field: str, raw: Iterable[str]) -> frozenset[str]:
 
 def tag_key(name: str) -> str:
     """Return what two spellings of one tag share: they differ in case and blanks only."""
-    return tag_name(name).casefold()
+    return caseless(tag_name(name))

@@ -34,6 +34,11 @@ def legible(raw: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
+def caseless(text: str) -> str:
+    """Return what spellings share that differ in case only, in NFC: to fold may take apart."""
+    return unicodedata.normalize("NFC", text.casefold())
+
+
 def fold(text: str) -> str:
     """Return what two spellings share: no case, no accents, single blanks."""
     plain = unicodedata.normalize("NFKD", text.casefold())

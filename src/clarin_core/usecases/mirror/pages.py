@@ -44,6 +44,7 @@ from clarin_core.domain.phone import PhoneNumber
 from clarin_core.domain.pipelines import Pipeline
 from clarin_core.domain.remote import RemoteContact, RemoteKind, RemoteLead, RemotePipeline
 from clarin_core.domain.tags import TagLink, TagOrigin, TagTarget, tag_key
+from clarin_core.domain.text import caseless
 from clarin_core.ports.transaction import Transaction
 from clarin_core.usecases.tags import add_links, remove_links
 
@@ -256,7 +257,7 @@ class Pages:
 
 async def make_pipeline(tx: Transaction, said: RemotePipeline, *, at: datetime) -> Pipeline:
     """Make the pipeline that mirrors one there."""
-    taken = {pipeline.name.casefold() for pipeline in await tx.pipelines.all()}
+    taken = {caseless(pipeline.name) for pipeline in await tx.pipelines.all()}
     pipeline = await tx.pipelines.add(new_pipeline(said, taken), is_default=False, at=at)
     name_stages(pipeline, said.stages[: len(pipeline.stages)])
     arrange(pipeline, said, (), at=at)
@@ -281,7 +282,7 @@ async def mirror_pipelines(
         known = old.get(shared.kommo_id)
         if known is not None and known.name != now.name:
             others = [one for one in await tx.pipelines.all() if one.id != pipeline.id]
-            pipeline.name = free_name(now, {one.name.casefold() for one in others})
+            pipeline.name = free_name(now, {caseless(one.name) for one in others})
         await _mirror_pipeline(tx, pipeline, now, at=at)
 
 
