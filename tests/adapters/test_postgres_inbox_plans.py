@@ -155,7 +155,7 @@ def test_a_page_of_a_large_inbox_touches_its_own_rows(
     """Ports: one statement, cut from an index in the list's order: nothing sorted, or skipped."""
     index, make = LISTS[name]
     (plan,) = plans(scene, make(is_deep))
-    limit = next(node for node in nodes(plan) if node["Node Type"] == "Limit")
+    (limit,) = [node for node in nodes(plan) if node["Node Type"] == "Limit"]
     assert limit["Actual Rows"] == PAGE
     assert index in indexes(limit)
     assert not [node for node in nodes(limit) if "Sort" in node["Node Type"]]

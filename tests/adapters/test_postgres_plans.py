@@ -209,7 +209,7 @@ def cases(lists: dict[str, list[Look]]) -> list[Any]:
 @pytest.mark.parametrize(("index", "at"), cases(IN_ORDER))
 def test_a_list_is_cut_from_an_index(plan: Callable[[Look], Node], index: str, at: Look) -> None:
     """A page costs what its rows cost, however many there are."""
-    limit = next(node for node in nodes(plan(at)) if node["Node Type"] == "Limit")
+    (limit,) = [node for node in nodes(plan(at)) if node["Node Type"] == "Limit"]
     below = [node for node in nodes(limit) if node["Node Type"] not in ("Limit", "Result")]
     assert below[0]["Node Type"].startswith("Index")
     assert index in indexes(limit)

@@ -1,18 +1,13 @@
 """What is measured can be read, and belongs to one process."""
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from clarin_server.metrics import Metrics
+from support.figures import Figures, figures
 
 
-def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
-    families = text_string_to_metric_families(metrics.text().decode())
-    return {
-        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
-        for family in families
-        for sample in family.samples
-    }
+def samples(metrics: Metrics) -> Figures:
+    return figures(metrics.text().decode())
 
 
 def test_everything_that_happens_is_counted() -> None:

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from clarin_core.domain.actor import Actor
 from clarin_core.domain.ids import AccountId, UserId
@@ -17,6 +16,7 @@ from clarin_core.domain.leads import NewLead
 from clarin_core.usecases.leads import LeadUseCases
 from clarin_embedded import EmbeddedValkey
 from clarin_postgres import PostgresStorage
+from support.figures import figures
 from support.hall import Hall, kept, open_lead, some_names
 from support.nodes import Node, nodes
 from support.serving import Person, now
@@ -90,14 +90,8 @@ def test_each_worker_tells_what_all_of_them_answered(both: list[Node]) -> None:
 
 
 async def _tags_read(person: Person) -> float:
-    text = (await person.http.get("/metrics")).text
-    samples = [
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == "clarin_http_requests_total" and sample.labels["route"] == "/api/tags"
-    ]
-    return sum(samples)
+    read = figures((await person.http.get("/metrics")).text)
+    return read.get(("clarin_http_requests_total", ("GET", "/api/tags", "200")), 0)
 
 
 def test_a_worker_that_is_killed_takes_nothing_along(both: list[Node]) -> None:

@@ -23,12 +23,12 @@ _INBOX = Order(("is_pinned", "active_at", "id"), (bool, datetime, int), descendi
 _PLACE = "h.id, h.is_pinned, h.active_at"
 _PHONE = "h.kind = 'phone_jid'"
 
-_SHOWN = f"""{in_seconds(f"{CHAT}, h.active_at")}, c.avatar_url, t.tags, t.tag_ids,
+_CUT = f"{CHAT}, h.active_at"
+_SHOWN = f"""{in_seconds(_CUT)}, c.avatar_url, t.tags, t.tag_ids,
     coalesce({DISPLAY_NAME}, h.name, case when {_PHONE} then '+' || h.value else h.value end)
         as display_name"""
 _JOINS = f"""left join contacts c on c.account_id = $1 and c.id = h.contact_id
     {tags_beside("chat_tags", "chat_id", "h.id")}"""
-_CUT = f"{CHAT}, h.active_at"
 _LISTING = Listing("chats.page", "chats h", "h", cut=_CUT, shown=_SHOWN, joins=_JOINS, kept="chats")
 _SEARCHED = Listing(
     "chats.search", "found f", "f", cut="f.id, f.is_pinned, f.active_at", shown=_SHOWN,

@@ -7,7 +7,7 @@ from clarin_core.domain.ids import ChatId
 from clarin_core.domain.messages import Message, Place
 from clarin_core.ports.inbox import Tally
 from clarin_postgres.columns import Columns
-from clarin_postgres.message_columns import MESSAGE, ROW, fields
+from clarin_postgres.message_columns import MESSAGE, fields
 from clarin_postgres.paging import struct
 from clarin_postgres.scope import Scope
 
@@ -48,7 +48,7 @@ _TALLY = f"""-- messages.tally
             and m.revoked_at is null and {_after("read")}
     ) u
     left join lateral (
-        select {ROW}, m.raw from messages m
+        select {MESSAGE} from messages m
         where m.account_id = $1 and m.chat_id = n.id and m.revoked_at is null
             and {_after("cleared")}
         order by m.sent_at desc, m.id desc limit 1

@@ -54,7 +54,7 @@ class WantedPipeline(Struct, frozen=True, kw_only=True):
 
     def missing_in(self, pipeline: Pipeline) -> list[NewStage]:
         """Return the stages that the pipeline lacks."""
-        known = {_key(stage.name) for stage in pipeline.stages}
+        known = {caseless(stage.name) for stage in pipeline.stages}
         return [_new_stage(name) for key, name in self.stages.items() if key not in known]
 
 
@@ -62,8 +62,8 @@ class Places:
     """The stages of an account by what rows call them."""
 
     def __init__(self, pipelines: Sequence[Pipeline]) -> None:
-        self._pipelines = {_key(pipeline.name): pipeline for pipeline in pipelines}
-        self._default = next(_key(one.name) for one in pipelines if one.is_default)
+        self._pipelines = {caseless(pipeline.name): pipeline for pipeline in pipelines}
+        self._default = next(caseless(one.name) for one in pipelines if one.is_default)
         self._stages = {key: _stages(one) for key, one in self._pipelines.items()}
 
     def pipeline(self, name: str | None) -> Pipeline | None:
@@ -72,7 +72,7 @@ class Places:
 
     def put(self, pipeline: Pipeline) -> None:
         """Take a pipeline in that was made or changed."""
-        key = _key(pipeline.name)
+        key = caseless(pipeline.name)
         self._pipelines[key] = pipeline
         self._stages[key] = _stages(pipeline)
 
@@ -80,11 +80,11 @@ class Places:
         """Return where the row says its lead is; without a stage that is the first one."""
         key = self._pipeline_key(row.pipeline)
         pipeline = self._pipelines[key]
-        stage = self._stages[key][_key(row.stage)] if row.stage else pipeline.stages[0]
+        stage = self._stages[key][caseless(row.stage)] if row.stage else pipeline.stages[0]
         return Place(pipeline, stage)
 
     def _pipeline_key(self, name: str | None) -> str:
-        return _key(name) if name else self._default
+        return caseless(name) if name else self._default
 
 
 def wanted_pipelines(rows: Iterable[ImportRow | RejectedRow]) -> list[WantedPipeline]:
@@ -96,9 +96,9 @@ def wanted_pipelines(rows: Iterable[ImportRow | RejectedRow]) -> list[WantedPipe
     for row in rows:
         if isinstance(row, ImportRow):
             name = row.pipeline
-            pipeline = wanted.setdefault(_key(name or ""), WantedPipeline(name=name))
+            pipeline = wanted.setdefault(caseless(name or ""), WantedPipeline(name=name))
             if row.stage:
-                pipeline.stages.setdefault(_key(row.stage), row.stage)
+                pipeline.stages.setdefault(caseless(row.stage), row.stage)
     if len(wanted) > _PIPELINES_MAX:
         raise Invalid("pipeline", f"has more than {_PIPELINES_MAX} different values")
     if any(len(pipeline.stages) > STAGES_MAX for pipeline in wanted.values()):
@@ -114,8 +114,4 @@ def _new_stage(name: str) -> NewStage:
 
 def _stages(pipeline: Pipeline) -> dict[str, Stage]:
     """Return the stages by name; the first one of several with one name."""
-    return {_key(stage.name): stage for stage in reversed(pipeline.stages)}
-
-
-def _key(name: str) -> str:
-    return caseless(name)
+    return {caseless(stage.name): stage for stage in reversed(pipeline.stages)}

@@ -36,7 +36,7 @@ async def measured(metrics: Metrics) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-        with suppress(OSError):  # It was told when it began.
+        with suppress(OSError):  # What is lost is the last second.
             metrics.write_down()
 
 
